@@ -195,7 +195,8 @@ def prune(
         {**asdict(done), "dry_run": dry_run},
         f"{verb}: {done.blobs:,} objects ({done.bytes:,} bytes), {done.orphans:,} stray files, "
         f"{done.backups:,} backups with {done.copies:,} copies that only they had, "
-        f"{done.pages:,} reports and cards, {done.records:,} records of the monitor.",
+        f"{done.pages:,} reports and cards, {done.records:,} records of monitor and readiness; "
+        f"{done.packed:,} batches {'would be ' * dry_run}packed.",
         *filter(None, [done.notice]),
         as_json=as_json,
     )

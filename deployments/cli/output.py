@@ -18,7 +18,7 @@ from housing.problem import MINUS
 console = Console()
 errors = Console(stderr=True)
 
-FREE_TEXT = frozenset({"name", "value", "message", "reason", "actor", "batches"})
+FREE_TEXT = frozenset({"name", "value", "message", "reason", "actor"})
 """Columns that are truncated on a narrow terminal; ids, dates and figures are not."""
 
 LEAST_TEXT = 10
@@ -57,9 +57,10 @@ MOST_ROWS = 1_000_000
 LONGEST_DAYS = 36_500
 """A century; Python's dates reach that far back."""
 
-Limit = Annotated[
-    int | None, typer.Option("--limit", "-n", min=1, max=MOST_ROWS, help="Newest N only.")
-]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=MOST_ROWS, help="Newest N only.")]
+All = Annotated[bool, typer.Option("--all", help="All rows, whatever --limit is.")]
+LISTED = 50
+"""Rows of a listing without --limit."""
 
 
 _COLOURS = {
@@ -167,6 +168,15 @@ def listing(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_jso
         metric = row.get("metric", "rmse")
         table.add_row(*(_short(cell(row[name], name, metric=metric)) for name in columns))
     console.print(table)
+
+
+def page(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], limit: int, *, as_json: bool
+) -> None:
+    """Print the first `limit` rows, as `listing`; on standard error, that there are more."""
+    listing(rows[:limit], columns, as_json=as_json)
+    if len(rows) > limit:
+        errors.print(f"The newest {limit:,} are listed; --all lists all.", highlight=False)
 
 
 def messages(rows: Sequence[Mapping[str, Any]]) -> None:

@@ -10,6 +10,8 @@ from rich.markup import escape
 
 from deployments.cli.id_parsing import Id, id_argument, id_option, parse_id
 from deployments.cli.output import (
+    LISTED,
+    All,
     AsJson,
     Limit,
     cell,
@@ -17,6 +19,7 @@ from deployments.cli.output import (
     emit_json,
     facts,
     listing,
+    page,
     warn,
 )
 from deployments.cli.store import opened
@@ -95,11 +98,12 @@ def _listing(name: str, summary: str, *columns: str) -> None:
     """A command that lists the rows of `queries.list_NAME`."""
 
     @app.command(name, help=f"{summary}, newest first.")
-    def command(as_json: AsJson = False, limit: Limit = None) -> None:
+    def command(as_json: AsJson = False, limit: Limit = LISTED, every: All = False) -> None:
         from housing.store import queries
 
-        rows = _query(lambda connection: getattr(queries, f"list_{name}")(connection, limit))
-        listing(rows, columns, as_json=as_json)
+        most = None if every else limit + 1
+        rows = _query(lambda connection: getattr(queries, f"list_{name}")(connection, most))
+        page(rows, columns, len(rows) if every else limit, as_json=as_json)
 
 
 _listing(
@@ -157,8 +161,10 @@ def champion(
 
     line = _query(lambda connection: registry.champion_at(connection, at))
     if line is None:
-        oldest = _query(queries.list_history)[-1:]
-        first = f"the first was at {cell(oldest[0]['at'])}" if oldest else "there is none yet"
+        oldest = _query(registry.first_entry)
+        first = "there is none yet"
+        if oldest is not None:
+            first = f"the first was at {cell(queries.time(oldest.at))}"
         raise NotPossible(
             what=f"Naming the champion of {at or datetime.now(UTC):%Y-%m-%d %H:%M UTC}",
             why=f"nothing had been promoted by then; {first}.",

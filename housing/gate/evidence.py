@@ -6,6 +6,7 @@ default that means "not measured", and no field is renamed or removed after a re
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Annotated
 
 from pydantic import AliasChoices, Field, TypeAdapter
@@ -157,4 +158,10 @@ class Evidence:
 
 def read(stored: Json) -> Evidence:
     """Evidence from its stored JSON; unknown fields are ignored."""
-    return TypeAdapter(Evidence).validate_python(stored)
+    return _adapter().validate_python(stored)
+
+
+@cache
+def _adapter() -> TypeAdapter[Evidence]:
+    """Making one takes longer than reading with it."""
+    return TypeAdapter(Evidence)

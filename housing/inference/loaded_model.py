@@ -19,7 +19,7 @@ from sqlalchemy.engine import Row
 from threadpoolctl import threadpool_limits
 
 from housing import schema
-from housing.errors import HousingError
+from housing.errors import BlobMissing, HousingError
 from housing.formatting import six_digits
 from housing.inference.calibration import Calibration, build, group_matrix
 from housing.inference.columns import Columns, columns_of
@@ -32,6 +32,7 @@ from housing.store.data import batches, datasets
 from housing.store.data.segments import get_table, to_frame
 from housing.store.database.engine import Store
 from housing.store.models import artifacts, calibrations, registry, searches
+from housing.store.objects.deletion import is_dropped
 from housing.store.queries import time as as_text
 from housing.store.runs.predictions import PREDICTED
 
@@ -156,8 +157,7 @@ def load(store: Store, model: int, *, seq: int = 0, since: datetime | None = Non
     with store.read() as connection:
         row = registry.model(connection, model)
         metric = searches.metric_of(searches.get(connection, row.search))
-        members = datasets.get(connection, row.version).batches
-        simulated = any(batches.get(connection, batch).simulated for batch in members)
+        simulated = batches.any_simulated(connection, row.version)
     fitted = artifacts.get_model(store, row.artifact)
     features = list(schema.FEATURES)
     artifacts.replay_golden(store, row.golden, lambda X: fitted.predict(X[features]))
@@ -206,10 +206,13 @@ VALUE, NEARBY = f"{MARK}value", f"{MARK}nearby"
 
 
 def calibration_of(store: Store, model: Row[Any], fitted: Any) -> tuple[Calibration, TrainingIndex]:
-    """The stored calibration of a model; it is computed and stored if there is none."""
+    """The stored calibration of a model; it is computed and stored if there is none.
+
+    A model that `reproduce --keep` brought back may have one whose places were pruned.
+    """
     with store.read() as connection:
         row = calibrations.get(connection, model.id)
-    if row is None:
+    if row is None or is_dropped(store, row.training_index):
         calibration, index = _build(store, model, fitted)
         nearby = {} if index.nearby is None else {NEARBY: index.nearby}
         frame = pd.DataFrame({**index.columns, VALUE: index.values, **nearby})
@@ -258,7 +261,12 @@ def out_of_fold(store: Store, model: Row[Any], train: pd.DataFrame) -> Floats | 
     digest = getattr(model, "out_of_fold", None)
     if digest is None:
         return None
-    kept = get_table(store, digest).to_pandas().set_index(KEY_COLUMN)[PREDICTED]
+    try:
+        kept = get_table(store, digest).to_pandas().set_index(KEY_COLUMN)[PREDICTED]
+    except BlobMissing:
+        if is_dropped(store, digest):
+            return None
+        raise
     found = kept.reindex(train[KEY_COLUMN]).to_numpy(dtype=np.float64)
     return None if np.isnan(found).all() else found
 

@@ -36,7 +36,7 @@ from housing.store.backups.replication import (
     record_copies,
     record_verification,
 )
-from housing.store.backups.snapshots import Manifest
+from housing.store.backups.snapshots import Manifest, TableDump
 from housing.store.database import ownership
 from housing.store.database.engine import MAINTENANCE, Store, create_engine
 from housing.store.database.integrity import unsound
@@ -98,27 +98,28 @@ def create(store: Store, settings: Settings) -> Snapshot:
     """
     with lease.held_lease(store, owner=f"the backup of {actor()}", name=MAINTENANCE) as fenced:
         ownership.claim(store, store.backup)
-        dumps, facts, copied = _consistent_dump(store)
+        id_ = snapshots.new_id(store.backup)
+        written, facts, copied = _consistent_dump(store, id_)
         facts["pages"], added = copy_pages(store, page_storage(settings))
         key = store.signer.key_to_keep()
-        manifest = snapshots.write(store.backup, snapshots.new_id(store.backup), facts, dumps, key)
+        manifest = snapshots.write(store.backup, id_, facts, written, key)
         finish_snapshot(fenced, manifest)
     location, size, count = store.backup, manifest.size, len(manifest.blobs)
     encrypted = location.cipher is not None
     return Snapshot(manifest.id, location.url, size, count, copied + added, encrypted)
 
 
-def _consistent_dump(store: Store) -> tuple[dict[str, bytes], dict[str, Any], int]:
-    """The dumped database, its facts for the manifest, and the bytes of objects that were copied.
+def _consistent_dump(store: Store, id_: str) -> tuple[tuple[TableDump, ...], dict[str, Any], int]:
+    """The dumped tables, facts for the manifest, and the bytes of objects that were copied.
 
     A server may delete expired predictions meanwhile; then the database is dumped again.
     """
     while True:
         with store.read() as connection:
-            dumps = snapshots.dump_tables(connection)
+            written = snapshots.write_tables(store.backup, id_, connection)
             facts = snapshots.facts_of(connection, HEAD)
         try:
-            return dumps, facts, copy_new(store, facts["blobs"])
+            return written, facts, copy_new(store, facts["blobs"])
         except BlobMissing:
             with store.read() as connection:
                 live = set(snapshots.live_blobs(connection))

@@ -7,20 +7,22 @@ cursor over the labels. Of a file of predictions the keys are read, and the othe
 key has a new label.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from housing.keys import KEY_COLUMN, Keys
 from housing.problem import MARK
 from housing.schema import TARGET
-from housing.store.data import datasets
+from housing.store.data import datasets, parts
+from housing.store.data.parts import Part
 from housing.store.data.segments import get_table
 from housing.store.database.engine import Store
 from housing.store.database.tables import batches
@@ -40,12 +42,16 @@ START: Mapping[str, Any] = {"batch": 0, "skipped": (), "withdrawn": (), "labels"
 
 @dataclass(frozen=True)
 class LabelSource:
-    """A batch of rows (b5) or a batch of labels (l3) with labels in `column` of its segment."""
+    """A batch of rows (b5) or a batch of labels (l3), whose labels are in a segment."""
 
     origin: str
-    segment: str
-    column: str
+    segment: str  # that a batch of rows had when it was ingested
     recorded_at: datetime
+
+    @property
+    def batch(self) -> int | None:
+        """The batch of rows; None for a batch of labels."""
+        return int(self.origin[1:]) if self.origin[0] == "b" else None
 
 
 def logged(store: Store, *, inputs: tuple[str, ...] = ()) -> pd.DataFrame:
@@ -110,16 +116,29 @@ def _sources(connection: Connection, standing: set[int]) -> list[LabelSource]:
     """Every source of labels that counts, oldest first."""
     rows = connection.execute(sa.select(batches.c.id, batches.c.segment, batches.c.recorded_at))
     found = [
-        LabelSource(f"b{row.id}", row.segment, TARGET, row.recorded_at)
+        LabelSource(f"b{row.id}", row.segment, row.recorded_at)
         for row in rows
         if row.segment is not None and row.id in standing
     ]
     found += [
-        LabelSource(f"l{row.id}", row.segment, LABEL, row.recorded_at)
+        LabelSource(f"l{row.id}", row.segment, row.recorded_at)
         for row in predictions.label_batches_all(connection)
         if row.segment is not None
     ]
     return sorted(found, key=lambda source: source.recorded_at)
+
+
+def _tables(
+    store: Store, sources: Sequence[LabelSource], *, labels: bool
+) -> Iterator[tuple[LabelSource, pa.Table]]:
+    """Keys of each source and, if asked for, its labels under their name there; in no order."""
+    of_rows = {source.batch: source for source in sources if source.batch is not None}
+    with store.read() as connection:
+        found = parts.parts(connection, list(of_rows))
+    for batch, table in parts.each(store, found, [KEY_COLUMN, *[TARGET] * labels]):
+        yield of_rows[batch], table
+    for source in (source for source in sources if source.batch is None):
+        yield source, get_table(store, source.segment, [KEY_COLUMN, *[LABEL] * labels])
 
 
 # --- matching -------------------------------------------------------------------------------
@@ -151,9 +170,8 @@ def matched(store: Store, cursor: Mapping[str, Any]) -> tuple[pd.DataFrame, Curs
 def _keys_of(store: Store, members: set[int]) -> Keys:
     """Keys of the rows of some batches."""
     with store.read() as connection:
-        query = sa.select(batches.c.segment).where(batches.c.id.in_(members))
-        segments = [s for s in connection.execute(query).scalars() if s]
-    keys = [get_table(store, s, (KEY_COLUMN,))[KEY_COLUMN].to_numpy() for s in segments]
+        found = parts.parts(connection, sorted(members))
+    keys = [parts.read(store, part, (KEY_COLUMN,))[KEY_COLUMN].to_numpy() for part in found]
     return np.concatenate([np.zeros(0, dtype=np.int64), *keys])
 
 
@@ -168,15 +186,15 @@ def _without_recorded(store: Store, found: pd.DataFrame) -> pd.DataFrame:
 
 def _labels(store: Store, sources: list[LabelSource], keys: Keys | None = None) -> pd.DataFrame:
     """`LABELS` of the first label of each row among some sources; of some keys if given."""
-    parts = [
-        get_table(store, source.segment, (KEY_COLUMN, source.column)).to_pandas()
-        .rename(columns={source.column: LABEL})
+    read = {
+        source.origin: table.to_pandas().rename(columns={TARGET: LABEL})
         .assign(**{LABELLED_AT: pd.Timestamp(source.recorded_at), ORIGIN: source.origin})
-        for source in sources
-    ]  # fmt: skip
+        for source, table in _tables(store, sources, labels=True)
+    }  # fmt: skip
+    frames = [read[source.origin] for source in sources]
     if keys is not None:
-        parts = [part[part[KEY_COLUMN].isin(keys)] for part in parts]
-    return joined(parts, LABELS).drop_duplicates(KEY_COLUMN, keep="first")
+        frames = [frame[frame[KEY_COLUMN].isin(keys)] for frame in frames]
+    return joined(frames, LABELS).drop_duplicates(KEY_COLUMN, keep="first")
 
 
 def _of_file(store: Store, row: Any, labels: pd.DataFrame) -> pd.DataFrame:
@@ -198,9 +216,9 @@ def _without_known(store: Store, found: pd.DataFrame) -> pd.DataFrame:
     with store.read() as connection:
         sources = _sources(connection, standing_batches(connection))
     first: dict[int, datetime] = {}
-    for source in sources:
-        for key in _present(store, source.segment, wanted):
-            first.setdefault(int(key), source.recorded_at)
+    for source, table in _tables(store, sources, labels=False):
+        for key in np.intersect1d(table[KEY_COLUMN].to_numpy(), wanted).tolist():
+            first[key] = min(first.get(key, source.recorded_at), source.recorded_at)
     fresh = np.array([first.get(k) == at for k, at in zip(wanted, found[LABELLED_AT], strict=True)])
     for model in found[MODEL].unique():
         of_model = (found[MODEL] == model).to_numpy()
@@ -213,23 +231,20 @@ def known_to(store: Store, model: int, wanted: Keys) -> Keys:
     with store.read() as connection:
         query = sa.select(models_table.c.version).where(models_table.c.id == model)
         members = datasets.get(connection, connection.execute(query).scalar_one()).batches
-        rows = connection.execute(sa.select(batches.c.id, batches.c.segment)).all()
-    return known_keys(store, [r.segment for r in rows if r.segment and r.id in members], wanted)
+        found = parts.parts(connection, members)
+    return known_keys(store, found, wanted)
 
 
-def known_keys(store: Store, segments: list[str], wanted: Keys) -> Keys:
-    """Those of some keys that are in one of the segments."""
+def known_keys(store: Store, among: Sequence[Part], wanted: Keys) -> Keys:
+    """Those of some keys that are in one of the parts."""
     found: Keys = np.zeros(0, dtype=np.int64)
-    for digest in segments:
+    for part in among:
         missing = np.setdiff1d(wanted, found)
         if not len(missing):
             break
-        found = np.concatenate([found, _present(store, digest, missing)])
+        keys = parts.read(store, part, (KEY_COLUMN,))[KEY_COLUMN].to_numpy()
+        found = np.concatenate([found, np.intersect1d(keys, missing)])
     return found
-
-
-def _present(store: Store, digest: str, wanted: Keys) -> Keys:
-    return np.intersect1d(get_table(store, digest, (KEY_COLUMN,))[KEY_COLUMN].to_numpy(), wanted)
 
 
 def as_recorded(found: pd.DataFrame) -> pd.DataFrame:

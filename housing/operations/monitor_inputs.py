@@ -15,8 +15,9 @@ import sqlalchemy as sa
 from housing import schema
 from housing.keys import KEY_COLUMN, Keys
 from housing.operations import labelled_predictions
-from housing.store.data import datasets
+from housing.store.data import datasets, parts
 from housing.store.data.near_duplicate_lookup import leaking_rows
+from housing.store.data.parts import Part
 from housing.store.data.segments import get_table, to_frame
 from housing.store.database.engine import Store
 from housing.store.database.tables import batches
@@ -73,14 +74,13 @@ def typed(frame: pd.DataFrame) -> pd.DataFrame:
 def rows_of_batches(store: Store, labelled: pd.DataFrame) -> pd.DataFrame:
     """Key, features and target of rows of batches; `labelled` has keys and origins."""
     with store.read() as connection:
-        query = sa.select(batches.c.id, batches.c.segment)
-        segments = {f"b{row.id}": row.segment for row in connection.execute(query)}
-    parts = [
-        _of_batch(store, str(origin), segments[str(origin)], part[KEY_COLUMN].to_numpy())
-        for origin, part in labelled.groupby(ORIGIN)
-    ]
+        wanted = {
+            int(str(origin)[1:]): rows[KEY_COLUMN].to_numpy()
+            for origin, rows in labelled.groupby(ORIGIN)
+        }
+        found = parts.parts(connection, list(wanted))
     columns = [KEY_COLUMN, *schema.FEATURES, schema.TARGET]
-    return typed(labelled_predictions.joined(parts, columns))
+    return typed(labelled_predictions.joined(_of_batches(store, found, wanted), columns))
 
 
 # --- rows of new batches --------------------------------------------------------------------
@@ -98,36 +98,37 @@ def of_batches(
     with store.read() as connection:
         members = {*datasets.get(connection, version).batches}
         standing = labelled_predictions.standing_batches(connection)
-        query = sa.select(batches.c.id, batches.c.segment).order_by(batches.c.id)
-        every = {row.id: row.segment for row in connection.execute(query) if row.segment}
         ids = set(connection.execute(sa.select(batches.c.id)).scalars())
-    new = [b for b in every if b in standing - members and labelled_predictions.is_new(b, cursor)]
-    before = [every[b] for b in (members | standing) - set(new) if b in every]
+        entered = sorted(b for b in standing - members if labelled_predictions.is_new(b, cursor))
+        new = parts.parts(connection, entered)
+        before = parts.parts(connection, sorted((members | standing) - set(entered)))
     after = labelled_predictions.advance(cursor, ids, standing)
-    picked = _new_keys(store, {b: every[b] for b in new}, before) if new else {}
+    picked = _new_keys(store, new, before) if new else {}
     rows = sum(len(keys) for keys in picked.values())
     step = max(-(-rows // MOST_ROWS), 1)
-    parts = [_of_batch(store, f"b{b}", every[b], keys[::step]) for b, keys in picked.items()]
+    thinned = {batch: keys[::step] for batch, keys in picked.items()}
     columns = [KEY_COLUMN, *schema.CATALOGUE, ORIGIN]
-    frame = labelled_predictions.joined(parts, columns).astype(schema.dtypes())
-    return _without_copies(store, frame, before), after
+    frame = labelled_predictions.joined(_of_batches(store, new, thinned), columns)
+    return _without_copies(store, frame.astype(schema.dtypes()), before), after
 
 
-def _without_copies(store: Store, frame: pd.DataFrame, before: Sequence[str]) -> pd.DataFrame:
-    """Without near-duplicates of rows in earlier segments, which are read one at a time."""
+def _without_copies(store: Store, frame: pd.DataFrame, before: Sequence[Part]) -> pd.DataFrame:
+    """Without near-duplicates of rows in earlier parts, which are read one at a time."""
     if frame.empty:
         return frame
     prints, copies = fingerprints(frame), np.zeros(len(frame), dtype=np.bool_)
-    for digest in before:
-        known = to_frame(get_table(store, digest, (KEY_COLUMN, *schema.CATALOGUE)))
+    for part in before:
+        known = to_frame(parts.read(store, part, (KEY_COLUMN, *schema.CATALOGUE)))
         copies |= leaking_rows(store, prints, fingerprints(known))
     return frame[~copies].reset_index(drop=True)
 
 
-def _new_keys(store: Store, new: Mapping[int, str], before: Sequence[str]) -> dict[int, Keys]:
+def _new_keys(store: Store, new: Sequence[Part], before: Sequence[Part]) -> dict[int, Keys]:
     """For each new batch the keys that no batch had before; one that two have is the first's."""
-    keys = {b: get_table(store, digest, (KEY_COLUMN,))[KEY_COLUMN].to_numpy()
-            for b, digest in new.items()}  # fmt: skip
+    keys = {
+        batch: table[KEY_COLUMN].to_numpy()
+        for batch, table in parts.each(store, new, (KEY_COLUMN,))
+    }
     seen = labelled_predictions.known_keys(store, [*before], np.concatenate([*keys.values()]))
     found = {}
     for batch, own in keys.items():
@@ -136,7 +137,15 @@ def _new_keys(store: Store, new: Mapping[int, str], before: Sequence[str]) -> di
     return found
 
 
-def _of_batch(store: Store, origin: str, digest: str, keys: Keys) -> pd.DataFrame:
-    frame = to_frame(get_table(store, digest, (KEY_COLUMN, *schema.CATALOGUE)))
-    frame = frame[frame[KEY_COLUMN].isin(keys)].drop_duplicates(KEY_COLUMN, keep="last")
-    return frame.assign(**{ORIGIN: origin})
+def _of_batches(
+    store: Store, found: Sequence[Part], wanted: Mapping[int, Keys]
+) -> list[pd.DataFrame]:
+    """The rows of some batches with the wanted keys of each."""
+    frames = []
+    for batch, table in parts.each(store, found, (KEY_COLUMN, *schema.CATALOGUE)):
+        frame = to_frame(table)
+        frame = frame[frame[KEY_COLUMN].isin(wanted[batch])]
+        frames.append(
+            frame.drop_duplicates(KEY_COLUMN, keep="last").assign(**{ORIGIN: f"b{batch}"})
+        )
+    return frames

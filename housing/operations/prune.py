@@ -1,4 +1,4 @@
-"""Deletes what the retention policy no longer keeps: planned, marked, then deleted.
+"""Deletes what the retention policy no longer keeps: planned, marked, then deleted; packs batches.
 
 Safe to interrupt: the next prune deletes what is marked. Neither a run nor a backup is in progress
 meanwhile; other writers are safe by `store.objects.deletion`. Nothing within the rollback horizon
@@ -20,9 +20,16 @@ from housing.records import RunOutcome
 from housing.retention import RetentionPolicy
 from housing.settings import Settings
 from housing.store.backups import snapshots
+from housing.store.data import packing
 from housing.store.database import ownership
 from housing.store.database.engine import MAINTENANCE, RUN, Store
-from housing.store.database.tables import backups, blobs, labelled_predictions, utc_now
+from housing.store.database.tables import (
+    backups,
+    blobs,
+    labelled_predictions,
+    readiness_checks,
+    utc_now,
+)
 from housing.store.database.tables import monitor_windows as monitor_windows_table
 from housing.store.models import promotion_log, retention
 from housing.store.objects import deletion
@@ -42,8 +49,9 @@ class PruneResult:
     orphans: int  # files that SQL does not know
     backups: int  # outside of retention, or incomplete
     copies: int  # objects in the backup location that no kept backup refers to
-    records: int  # of the monitor
+    records: int  # of the monitor, and checks of readiness
     pages: int  # reports, model cards and data pages
+    packed: int  # batches whose rows were put together
     notice: str = ""  # what a person has to look at
 
 
@@ -107,13 +115,14 @@ class _Plan:
     copies: list[str]
     records: int
     pages: list[str]
+    loose: int  # batches to pack
     notice: str
 
     def counts(self) -> PruneResult:
         size, old, copies = sum(self.blobs.values()), len(self.backups), len(self.copies)
         return PruneResult(
             len(self.blobs), size, len(self.orphans), old, copies, self.records, len(self.pages),
-            self.notice,
+            self.loose, self.notice,
         )  # fmt: skip
 
 
@@ -146,11 +155,13 @@ class _Pruner:
                 connection.execute(sa.select(sa.func.count()).where(where)).scalar_one()
                 for _, where in self._unread(connection)
             ]
+            loose = packing.waiting(connection)
         kept, dropped = self._backups()
         wanted, notice = self._wanted(kept)
         copies = [] if notice else old_files(self.store.backup, kept_objects | wanted, self.policy)
         orphans = old_files(self.store.blobs, known, self.policy)
-        return _Plan(prunable, orphans, dropped, copies, sum(counts), self._old_pages(), notice)
+        pages = self._old_pages()
+        return _Plan(prunable, orphans, dropped, copies, sum(counts), pages, loose, notice)
 
     def _old_pages(self) -> list[str]:
         """Pages that were last written before the age, without the cards of kept champions."""
@@ -165,7 +176,7 @@ class _Pruner:
         return found
 
     def act(self, plan: _Plan) -> PruneResult:
-        """Delete it, except what has come into use since the plan was made."""
+        """Delete it, except what has come into use since the plan was made; then pack batches."""
         deleted, size = deletion.delete_marked(self.store, self._mark())
         orphans = deletion.delete_unnamed(self.store, plan.orphans)
         for id_ in plan.backups:
@@ -176,17 +187,18 @@ class _Pruner:
             records = sum(connection.execute(sa.delete(t).where(w)).rowcount for t, w in unread)
         for name in plan.pages:
             self.pages.remove(name)
-        old, pages = len(plan.backups), len(plan.pages)
-        return PruneResult(deleted, size, orphans, old, copies, records, pages, plan.notice)
+        old, pages, packed = len(plan.backups), len(plan.pages), packing.pack(self.store)
+        return PruneResult(deleted, size, orphans, old, copies, records, pages, packed, plan.notice)
 
     def _unread(self, connection: Connection) -> list[tuple[sa.Table, sa.ColumnElement[bool]]]:
-        """Old records that no later run of the monitor reads: tables and conditions."""
+        """Old records that nothing reads any more: tables and conditions."""
         line, old = promotion_log.current(connection), utc_now() - timedelta(days=self.age)
         promotion = 0 if line is None else int(line.seq)
         windows = monitor_windows.unread(connection, old, promotion)
         return [
             (monitor_windows_table, windows),
             (labelled_predictions, labelled.unread(old, promotion)),
+            (readiness_checks, retention.outdated_checks(old)),
         ]
 
     def _mark(self) -> list[str]:

@@ -35,7 +35,7 @@ def collect(store: Store, version: int, compared: int | None = None) -> DataPage
     """
     with store.read() as connection:
         made = datasets.get(connection, version)
-        simulated = any(batches.get(connection, batch).simulated for batch in made.batches)
+        simulated = batches.any_simulated(connection, version)
     compared = made.parent if compared is None else compared
     frame = datasets.read(store, version)
     strata_of = strata(frame)

@@ -165,10 +165,14 @@ def collect_evidence(
         if theirs is not None:
             fresh = evidence_context.unused_test_rows(store, version, test, earlier)
 
-        def score(row: Row[Any], *, leaks: bool = True) -> tuple[Any, Predictions]:
-            return _score(store, row, test, version, settings.search.workers, leaks=leaks)
+        def score(row: Row[Any], own: pd.DataFrame | None = None) -> tuple[Any, Predictions]:
+            return _score(store, row, test, version, settings.search.workers, own)
 
-        scored = [score(row) for row in (ours, theirs) if row]
+        trained = {version: frame}  # the rows of each version are read once
+        for row in (ours, theirs):
+            if row is not None and row.version not in trained:
+                trained[row.version] = datasets.read(store, row.version)
+        scored = [score(row, trained[row.version]) for row in (ours, theirs) if row]
         (_, new), old = scored[0], scored[1][1] if theirs else None
         training = None
         if theirs is not None:
@@ -176,7 +180,7 @@ def collect_evidence(
                 store, datasets.training_rows(frame), (ours, theirs), scored[1][0], settings.gate
             )
         baselines = predict_baselines(*training_side(frame), test, seed=settings.search.seed)
-        formers = [score(row, leaks=False)[1] for row in former]
+        formers = [score(row)[1] for row in former]
         existing, failed = _estimates(settings, test)
         competitors = Competitors(old, baselines.values, formers, baselines.failed, existing)
         read_rows, rejected_rows = evidence_context.rejected_share(came)
@@ -184,7 +188,9 @@ def collect_evidence(
             read_rows=read_rows,
             rejected_rows=rejected_rows,
             decisions=decisions,
-            drift=() if theirs is None else evidence_context.drift(store, theirs, frame, came),
+            drift=()
+            if theirs is None
+            else evidence_context.drift(store, theirs, trained[theirs.version], frame, came),
             costs=evidence_context.costs(
                 store, ours, [model for model, _ in scored], test[list(schema.FEATURES)]
             ),
@@ -256,30 +262,43 @@ def _test_rows(test: pd.DataFrame, version: int, fresh: Mask | None) -> TestRows
 
 
 def _score(
-    store: Store, row: Row[Any], test: pd.DataFrame, version: int, threads: int, *, leaks: bool
+    store: Store,
+    row: Row[Any],
+    test: pd.DataFrame,
+    version: int,
+    threads: int,
+    own: pd.DataFrame | None,
 ) -> tuple[Any, Predictions]:
     """Load a model, check it for leakage, and predict, also with each ensemble member.
 
-    With `leaks` the near-duplicates of test rows in its training rows are counted as well.
+    With the rows of its `own` version, near-duplicates of test rows in its training rows are
+    counted as well.
     """
-    overlap = assert_no_leakage(store, row, test[KEY_COLUMN].to_numpy(), version)
+    overlap = assert_no_leakage(store, row, test[KEY_COLUMN].to_numpy(), version, own)
     model = artifacts.get_model(store, row.artifact)
     predicted = predict_members(model, test, threads)
     members = tuple(predicted) if len(predicted) > 1 else ()
     return model, Predictions(
         row.id, row.artifact, mean_of(predicted), row.train_rows, overlap, members,
-        near_duplicates=_near_duplicates(store, row, test) if leaks else None,
+        near_duplicates=None if own is None else _near_duplicates(store, own, test),
         predict=lambda rows: mean_of(predict_members(model, rows, threads)),
     )  # fmt: skip
 
 
-def assert_no_leakage(store: Store, model: Row[Any], test_keys: Any, version: int) -> int:
+def assert_no_leakage(
+    store: Store,
+    model: Row[Any],
+    test_keys: Any,
+    version: int,
+    own: pd.DataFrame | None = None,
+) -> int:
     """Check that no training row of a model is in the test set; 0, or raises LeakFound.
 
-    The training keys are derived again from the version on which the model was fitted; Corrupt
-    where their digest is not the recorded one.
+    The training keys are derived again from the version on which the model was fitted, whose rows
+    are read unless they are given (`own`); Corrupt where their digest is not the recorded one.
     """
-    keys = verified_training_keys(model, datasets.read(store, model.version, columns=()))
+    rows = datasets.read(store, model.version, columns=()) if own is None else own
+    keys = verified_training_keys(model, rows)
     overlap = int(np.isin(keys, test_keys).sum())
     if overlap:
         raise LeakFound(
@@ -288,11 +307,9 @@ def assert_no_leakage(store: Store, model: Row[Any], test_keys: Any, version: in
     return overlap
 
 
-def _near_duplicates(store: Store, model: Row[Any], test: pd.DataFrame) -> int:
-    """Number of test rows with a near-duplicate among the training rows of a model."""
-    columns = (*schema.FEATURES, schema.TARGET)
-    trained = datasets.read(store, model.version, columns=columns)
-    train = fingerprints(datasets.training_rows(trained))
+def _near_duplicates(store: Store, own: pd.DataFrame, test: pd.DataFrame) -> int:
+    """Number of test rows with a near-duplicate among the training rows of a model's version."""
+    train = fingerprints(datasets.training_rows(own))
     return int(near_duplicate_lookup.leaking_rows(store, fingerprints(test), train).sum())
 
 

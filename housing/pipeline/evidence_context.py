@@ -16,8 +16,8 @@ from housing.inference.columns import columns_of_frame
 from housing.inference.fast_predictor import predictor
 from housing.keys import KEY_COLUMN
 from housing.records import DriftReport
-from housing.store.data import datasets, near_duplicate_lookup
-from housing.store.data.segments import get_table, to_frame
+from housing.store.data import datasets, near_duplicate_lookup, parts
+from housing.store.data.segments import to_frame
 from housing.store.database.engine import Store
 from housing.store.database.tables import batches as batch_table
 from housing.store.database.tables import blobs, evaluations, version_batches
@@ -51,23 +51,14 @@ def rejected_share(entered: list[Row[Any]]) -> tuple[int, int]:
 
 def n_decisions(connection: Connection, version: int, challenger: int) -> int:
     """Number of verdicts on other challengers that used test rows of `version`."""
-    members = datasets.get(connection, version).batches
-    query = (
-        sa.select(sa.func.count(sa.distinct(evaluations.c.id)))
-        .select_from(evaluations.join(version_batches, _batch_in_version()))
-        .where(evaluations.c.challenger != challenger, registry.deciding())
-        .where(version_batches.c.batch.in_(members))
+    ours, theirs = version_batches.alias("ours"), version_batches.alias("theirs")
+    same = sa.select(ours.c.batch).join(theirs, ours.c.batch == theirs.c.batch)
+    shared = same.where(datasets.contains(ours, version))
+    shared = shared.where(datasets.contains(theirs, evaluations.c.version))
+    query = sa.select(sa.func.count(evaluations.c.id)).where(
+        evaluations.c.challenger != challenger, registry.deciding(), shared.exists()
     )
     return int(connection.execute(query).scalar_one())
-
-
-def _batch_in_version() -> sa.ColumnElement[bool]:
-    """The batch was in the evaluated version."""
-    spans = version_batches.c
-    return sa.and_(
-        spans.first_version <= evaluations.c.version,
-        sa.or_(spans.last_version.is_(None), spans.last_version >= evaluations.c.version),
-    )
 
 
 def unused_test_rows(
@@ -80,17 +71,12 @@ def unused_test_rows(
     """
     with store.read() as connection:
         members = set(datasets.get(connection, version).batches)
-        query = (
-            sa.select(sa.distinct(version_batches.c.batch))
-            .select_from(evaluations.join(version_batches, _batch_in_version()))
-            .where(earlier)
-        )
+        judged = sa.select(evaluations.c.id).where(earlier)
+        judged = judged.where(datasets.contains(version_batches, evaluations.c.version))
+        query = sa.select(sa.distinct(version_batches.c.batch)).where(judged.exists())
         used = set(connection.execute(query).scalars())
-        query = sa.select(batch_table.c.segment).where(
-            batch_table.c.id.in_(members - used), batch_table.c.segment.is_not(None)
-        )
-        segments = list(connection.execute(query).scalars())
-    keys = [get_table(store, each, (KEY_COLUMN,))[KEY_COLUMN].to_numpy() for each in segments]
+        found = parts.parts(connection, sorted(members - used))
+    keys = [parts.read(store, each, (KEY_COLUMN,))[KEY_COLUMN].to_numpy() for each in found]
     fresh: Mask = np.isin(test[KEY_COLUMN], np.concatenate(keys) if keys else [])
     if fresh.any():
         with store.read() as connection:
@@ -102,14 +88,18 @@ def unused_test_rows(
 
 
 def drift(
-    store: Store, champion: Row[Any], frame: pd.DataFrame, came: list[Row[Any]]
+    store: Store,
+    champion: Row[Any],
+    trained: pd.DataFrame,
+    frame: pd.DataFrame,
+    came: list[Row[Any]],
 ) -> tuple[DriftReport, ...]:
     """Entered rows and the active dataset against the champion's training rows.
 
-    `frame` holds all rows of the active version, `came` the batches of `entered`.
+    `trained` holds all rows of the champion's version, `frame` those of the active one, `came` the
+    batches of `entered`.
     """
     columns = list(schema.CATALOGUE)
-    trained = datasets.read(store, champion.version)
     reference = datasets.training_rows(trained)[columns]
     name = f"training rows of m{champion.id}"
     found = []
@@ -126,12 +116,10 @@ def drift(
 
 
 def _accepted(store: Store, came: list[Row[Any]]) -> pd.DataFrame | None:
-    parts = [
-        to_frame(get_table(store, batch.segment, tuple(schema.CATALOGUE)))
-        for batch in came
-        if batch.segment is not None
-    ]
-    return pd.concat(parts, ignore_index=True) if parts else None
+    with store.read() as connection:
+        found = parts.parts(connection, [batch.id for batch in came])
+    frames = [to_frame(parts.read(store, each, tuple(schema.CATALOGUE))) for each in found]
+    return pd.concat(frames, ignore_index=True) if frames else None
 
 
 def costs(

@@ -18,10 +18,10 @@ from housing.pipeline.skip_check import next_run
 from housing.records import Event
 from housing.settings import Settings
 from housing.store.backups.replication import copy_verified, heal
-from housing.store.data import copies, datasets
+from housing.store.data import copies, datasets, parts
 from housing.store.database import ownership
 from housing.store.database.engine import Store
-from housing.store.database.tables import batch_splits, batches, utc_now
+from housing.store.database.tables import batches, utc_now
 from housing.store.models import approvals, artifacts, blocks, calibrations, promotion_log, registry
 from housing.store.models.registry import Change
 from housing.store.runs import outbox
@@ -32,18 +32,13 @@ def back_up(store: Store, model: int) -> int:
     """Make verified copies of a model and its data in the backup; returns the bytes copied."""
     with store.read() as connection:
         row = registry.model(connection, model)
-        members = datasets.get(connection, row.version).batches
-        query = (
-            sa.select(batches.c.segment, batch_splits.c.sides)
-            .join(batch_splits, batch_splits.c.batch == batches.c.id)
-            .where(batches.c.id.in_(members))
-        )
-        parts = connection.execute(query).all()
+        found = parts.parts(connection, datasets.get(connection, row.version).batches)
     # Servers need the calibration within a second of the promotion: compute it before.
     calibration_of(store, row, artifacts.get_model(store, row.artifact))
     with store.read() as connection:
         calibration = calibrations.get(connection, model)
-    digests = [row.artifact, row.golden, *(d for part in parts for d in part)]
+    digests = [row.artifact, row.golden, *(part.digest for part in found)]
+    digests += [part.sides for part in found if part.sides is not None]
     digests += [] if calibration is None else [calibration.training_index]
     return copy_verified(store, digests)
 

@@ -38,6 +38,7 @@ def overview(app: AppState) -> dict[str, Any]:
     shadow = [_shadow(one) for one in compare_shadow(app.store, newest=SHADOW_BATCHES)]
     pages = _pages(app)
     with app.store.read() as connection:
+        status = queries.status(connection)
         return {
             "model": None if served is None else served.name,
             "coverage": None
@@ -51,11 +52,11 @@ def overview(app: AppState) -> dict[str, Any]:
             "reload_error": None if reloader.failure is None else reloader.failure.error,
             "promotion_log_error": reloader.log_error,
             "shadow_error": app.shadow.error,
-            "status": queries.status(connection),
+            "status": status,
             "error_history": list(_error_history(connection)),
             "promotions": queries.list_history(connection, ROWS),
             "runs": [_with_links(app, row, pages) for row in queries.list_runs(connection, ROWS)],
-            "rollback_candidates": queries.list_readiness(connection),
+            "rollback_candidates": status["readiness"],
             "rollback": _rollback(connection),
             "shadow": shadow,
             **_monitor(connection),

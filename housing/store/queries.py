@@ -20,9 +20,11 @@ from housing.store.data import datasets, profiles, unreadable_files
 from housing.store.database.tables import (
     batch_splits,
     batches,
+    dataset_profiles,
     dataset_versions,
     models,
     utc_now,
+    version_batches,
 )
 from housing.store.database.tables import runs as runs_table
 from housing.store.models import approvals, blocks, promotion_log, registry, retention, searches
@@ -52,33 +54,41 @@ def _fields(row: Row[Any], *names: str) -> dict[str, Any]:
 def list_models(connection: Connection, limit: int | None = None) -> Rows:
     """All models ever registered."""
     current = registry.champion(connection)
-    former = registry.former_champions(connection)
+    former = set(registry.former_champions(connection))
     query = sa.select(models).order_by(models.c.id.desc()).limit(limit)
+    rows = connection.execute(query).all()
+    errors = _errors(connection, rows)
     return [
         {
             "model": named("m", row.id),
             "role": "champion" if row.id == current else "former" if row.id in former else "",
             "family": row.family,
-            **_errors(connection, row),
+            **errors[row.id],
             "dataset": named("v", row.version),
             "train_rows": row.train_rows,
             "created_at": time(row.created_at),
         }
-        for row in connection.execute(query)
+        for row in rows
     ]
 
 
-def _errors(connection: Connection, model: Row[Any]) -> dict[str, Any]:
-    """A model's errors by the metric of its search; None on the test set if not measured by it."""
-    metric = searches.metric_of(searches.get(connection, model.search))
-    evaluation = registry.newest_evaluation(connection, model.id)
-    metrics = None if evaluation is None else evaluation.evidence["challenger"]["metrics"]
-    found = None if metrics is None else error_by(metrics, metric)
-    return {
-        "metric": metric,
-        "cv_error": model.cv_error,
-        "test_error": None if found is None else found["value"],
+def _errors(connection: Connection, among: Sequence[Row[Any]]) -> dict[int, dict[str, Any]]:
+    """Errors of models by the metric of their search; None where that was not measured."""
+    metrics = searches.metrics_of(connection, [row.search for row in among])
+    judged = {
+        row.challenger: row.evidence["challenger"]["metrics"]
+        for row in registry.newest_evaluation_of_each(connection, [row.id for row in among])
     }
+    found = {}
+    for row in among:
+        measured = judged.get(row.id)
+        error = None if measured is None else error_by(measured, metrics[row.search])
+        found[row.id] = {
+            "metric": metrics[row.search],
+            "cv_error": row.cv_error,
+            "test_error": None if error is None else error["value"],
+        }
+    return found
 
 
 def error_by(metrics: Mapping[str, Any], metric: str) -> dict[str, Any] | None:
@@ -89,20 +99,32 @@ def error_by(metrics: Mapping[str, Any], metric: str) -> dict[str, Any] | None:
 
 def list_datasets(connection: Connection, limit: int | None = None) -> Rows:
     """All dataset versions."""
-    query = sa.select(dataset_versions.c.id).order_by(dataset_versions.c.id.desc()).limit(limit)
-    return [_dataset(connection, id_) for id_ in connection.scalars(query).all()]
+    return _datasets(connection, sa.true(), limit)
 
 
-def _dataset(connection: Connection, id_: int) -> dict[str, Any]:
-    version, profile = datasets.get(connection, id_), profiles.get(connection, id_)
-    return {
-        "dataset": named("v", version.id),
-        "operation": version.operation,
-        "reason": version.reason,
-        "batches": [named("b", batch) for batch in version.batches],
-        **{name: getattr(profile, name, None) for name in MEASURED},
-        "created_at": time(version.created_at),
-    }
+def _datasets(
+    connection: Connection, which: sa.ColumnElement[bool], limit: int | None = None
+) -> Rows:
+    versions, profiles = dataset_versions.c, dataset_profiles.c
+    members = sa.select(sa.func.count()).where(datasets.contains(version_batches, versions.id))
+    query = (
+        sa.select(
+            versions.id, versions.operation, versions.reason, versions.created_at,
+            members.scalar_subquery().label("batches"), *(profiles[name] for name in MEASURED),
+        )
+        .outerjoin(dataset_profiles, profiles.version == versions.id)
+        .where(which)
+        .order_by(versions.id.desc())
+        .limit(limit)
+    )  # fmt: skip
+    return [
+        {
+            "dataset": named("v", row.id),
+            **_fields(row, "operation", "reason", "batches", *MEASURED),
+            "created_at": time(row.created_at),
+        }
+        for row in connection.execute(query)
+    ]
 
 
 MEASURED = ("rows", "train_rows", "test_rows", "unused_rows", "digest")
@@ -113,7 +135,7 @@ def list_batches(
     connection: Connection, limit: int | None = None, *, run: int | None = None
 ) -> Rows:
     """All batches, or those that one run ingested."""
-    members = datasets.active_members(connection)
+    members = set(datasets.active_members(connection))
     query = sa.select(batches).order_by(batches.c.id.desc()).limit(limit)
     if run is not None:
         query = query.where(batches.c.run == run)
@@ -168,9 +190,14 @@ def _run(row: Row[Any], gone: Sequence[int]) -> dict[str, Any]:
     }
 
 
-def list_history(connection: Connection, limit: int | None = None) -> Rows:
-    """The promotion log, newest entry first; a block changes no champion and names none."""
-    entries = (log_entry(row) for row in registry.history(connection, limit))
+def list_history(
+    connection: Connection, limit: int | None = None, *, model: int | None = None
+) -> Rows:
+    """The promotion log, newest entry first; a block changes no champion and names none.
+
+    Entries that name a `model`, if it is given.
+    """
+    entries = (log_entry(row) for row in registry.history(connection, limit, model=model))
     return [{**e, "from": None, "to": None} if e["blocks"] else e for e in entries]
 
 
@@ -230,7 +257,7 @@ def show_model(connection: Connection, id_: int) -> dict[str, Any]:
         **_fields(row, "family", "parameters", "seed", "ensemble_size"),
         "dataset": named("v", row.version),
         "train_rows": row.train_rows,
-        **_errors(connection, row),
+        **_errors(connection, [row])[row.id],
         **_fields(row, "fit_seconds", "importances", "groups", "unseen"),
         **_fields(row, "members", "libraries", "artifact"),
         "created_at": time(row.created_at),
@@ -240,7 +267,7 @@ def show_model(connection: Connection, id_: int) -> dict[str, Any]:
         else {**evaluation.evidence["challenger"], "id": named("m", id_)},
         "history": [
             entry
-            for entry in list_history(connection)
+            for entry in list_history(connection, model=id_)
             if named("m", id_) in (entry["blocks"], entry["from"], entry["to"])
         ],
     }
@@ -248,10 +275,12 @@ def show_model(connection: Connection, id_: int) -> dict[str, Any]:
 
 def show_dataset(connection: Connection, id_: int) -> dict[str, Any]:
     """Everything recorded of a dataset version."""
-    profile = profiles.get(connection, id_)
-    facts = _dataset(connection, id_)
+    version, profile = datasets.get(connection, id_), profiles.get(connection, id_)
+    (facts,) = _datasets(connection, dataset_versions.c.id == id_)
+    members = [named("b", batch) for batch in version.batches]
     unused = {"why_unused": WHY_UNUSED} if profile is not None and profile.unused_rows else {}
-    return {**facts, **unused, "columns": None if profile is None else profile.columns}
+    columns = None if profile is None else profile.columns
+    return {**facts, "batches": members, **unused, "columns": columns}
 
 
 WHY_UNUSED = (
@@ -332,9 +361,11 @@ def _trials(connection: Connection, run: Row[Any]) -> Rows:
 
 def simulated(connection: Connection) -> Iterator[str]:
     """The notice that every answer shows first where the dataset has simulated rows."""
-    where = batches.c.id.in_(datasets.active_members(connection)), batches.c.simulated
-    found = connection.execute(sa.select(batches.c.id).where(*where).order_by(batches.c.id))
-    if ids := [f"b{id_}" for id_ in found.scalars()]:
+    newest = sa.select(sa.func.max(dataset_versions.c.id)).scalar_subquery()
+    where = datasets.contains(version_batches, newest), batches.c.simulated
+    query = sa.select(batches.c.id).join(version_batches, version_batches.c.batch == batches.c.id)
+    found = connection.scalars(query.where(*where).order_by(batches.c.id).limit(4))
+    if ids := [f"b{id_}" for id_ in found]:
         rows, some = WORDING.rows, ", ".join(ids[:3]) + (" and others" if len(ids) > 3 else "")
         yield (
             f"SIMULATED {rows.upper()}: {some} of the dataset are simulated; its models say "
@@ -348,7 +379,8 @@ def simulated(connection: Connection) -> Iterator[str]:
 def status(connection: Connection) -> dict[str, Any]:
     """Champion, active dataset, last nightly run, current run, and what needs a person."""
     head = promotion_log.current(connection)
-    active = datasets.active(connection)
+    newest_version = sa.select(sa.func.max(dataset_versions.c.id)).scalar_subquery()
+    active = _datasets(connection, dataset_versions.c.id == newest_version)
     holder = leases.holder(connection)
     nightly = sa.select(runs_table).where(
         runs_table.c.kind == "nightly", runs_table.c.status != "refused"
@@ -357,7 +389,7 @@ def status(connection: Connection) -> dict[str, Any]:
     last = None if newest is None else _run(newest, abandoned(connection))
     return {
         "champion": None if head is None else _champion(connection, head),
-        "dataset": None if active is None else _dataset(connection, active.id),
+        "dataset": active[0] if active else None,
         "last_nightly_run": last,
         "running": holder.owner if holder is not None and holder.alive else None,
         "blocks": list_blocks(connection),
@@ -374,7 +406,7 @@ def _champion(connection: Connection, head: Row[Any]) -> dict[str, Any]:
         "since": time(head.at),
         "by": head.operation,
         "reason": head.reason,
-        **_errors(connection, model),
+        **_errors(connection, [model])[model.id],
         "dataset": named("v", model.version),
     }
 

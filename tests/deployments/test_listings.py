@@ -38,7 +38,7 @@ def test_status_names_champion_dataset_and_what_needs_a_person(housing: Housing)
     ("listing", "newest"),
     [
         ("models", {"model": "m2", "role": "champion", "dataset": "v2"}),
-        ("datasets", {"dataset": "v2", "batches": ["b1", "b2"], "rows": 899}),
+        ("datasets", {"dataset": "v2", "batches": 2, "rows": 899}),
         ("batches", {"batch": "b3", "status": "quarantined", "in_dataset": False}),
         ("runs", {"run": "r2", "kind": "nightly", "status": "completed", "champion": "m2"}),
         ("history", {"seq": 2, "operation": "promote", "from": "m1", "to": "m2"}),
@@ -53,6 +53,17 @@ def test_each_listing_has_its_newest_row_first(
     table = housing(listing)
     assert table.exit_code == 0
     assert str(next(iter(newest.values()))) in table.stdout
+
+
+def test_a_listing_that_is_cut_off_names_the_option_for_all(housing: Housing) -> None:
+    cut = housing("batches", "--limit", "1", "--json")
+    assert [row["batch"] for row in json.loads(cut.stdout)] == ["b3"]
+    assert "The newest 1 are listed; --all lists all." in cut.stderr
+    every = housing("batches", "--limit", "1", "--all", "--json")
+    assert [row["batch"] for row in json.loads(every.stdout)] == ["b3", "b2", "b1"]
+    assert not every.stderr
+    assert "--all" in housing("batches", "--limit", "1").stderr
+    assert not housing("batches").stderr
 
 
 def test_rows_are_accounted_for(housing: Housing) -> None:

@@ -8,7 +8,7 @@ Restoring and verifying belong in `operations.backup`.
 import hashlib
 import json
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -99,9 +99,20 @@ def taken_at(id_: str) -> datetime:
         return datetime.min.replace(tzinfo=UTC)
 
 
-def dump_tables(connection: Connection) -> dict[str, bytes]:
-    """All tables as they are in this transaction."""
-    return {table.name: table_dump.dump(connection, table) for table in table_dump.order()}
+def write_tables(
+    storage: DurableFileSystem, id_: str, connection: Connection
+) -> tuple[TableDump, ...]:
+    """Write all tables as they are in this transaction; one is in memory at a time."""
+    return tuple(
+        _write_table(storage, id_, table.name, table_dump.dump(connection, table))
+        for table in table_dump.order()
+    )
+
+
+def _write_table(storage: DurableFileSystem, id_: str, table: str, data: bytes) -> TableDump:
+    storage.write(_name(id_, f"{table}.parquet"), data)
+    digest = hashlib.sha256(data).hexdigest()
+    return TableDump(table, table_dump.rows_in(data), len(data), digest)
 
 
 def live_blobs(connection: Connection) -> tuple[BlobRef, ...]:
@@ -122,19 +133,14 @@ def write(
     storage: BlobStore,
     id_: str,
     facts: Mapping[str, Any],
-    dumps: Mapping[str, bytes],
+    parts: Sequence[TableDump],
     signing_key: str | None,
 ) -> Manifest:
-    """Write a snapshot, whose blobs are already there, except its manifest (`finish`).
+    """Write what a snapshot lacks, whose tables and blobs are there, but its manifest (`finish`).
 
     Each table is read back and compared; BlobMissing or Corrupt if it differs.
     `facts` are the manifest's fields except `id`, `tables` and `signing_key`.
     """
-    parts = []
-    for table, data in dumps.items():
-        storage.write(_name(id_, f"{table}.parquet"), data)
-        digest = hashlib.sha256(data).hexdigest()
-        parts.append(TableDump(table, table_dump.rows_in(data), len(data), digest))
     keeps_key = signing_key is not None and storage.cipher is not None
     if signing_key is not None and keeps_key:
         storage.write(_name(id_, KEY_FILE), signing_key.encode())

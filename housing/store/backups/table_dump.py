@@ -18,8 +18,8 @@ from sqlalchemy.engine import Connection
 from housing.store.database import bulk
 from housing.store.database.tables import UtcTime, metadata, near_duplicate_index, split_sides
 
-CHUNK = 50_000
-"""Rows in memory at a time."""
+CHUNK, WIDE_CHUNK = 50_000, 500
+"""Rows in memory at a time; fewer of a table with text or JSON, whose rows may be long."""
 
 
 def dump(connection: Connection, table: sa.Table) -> bytes:
@@ -28,12 +28,8 @@ def dump(connection: Connection, table: sa.Table) -> bytes:
     buffer = io.BytesIO()
     with pq.ParquetWriter(buffer, schema, compression="zstd") as writer:
         for rows in _rows(connection, table):
-            columns = [
-                pa.array([_plain(column, value) for value in values], field.type)
-                for column, field, values in zip(
-                    table.columns, schema, zip(*rows, strict=True), strict=True
-                )
-            ]
+            values = zip(schema, zip(*rows, strict=True), strict=True)
+            columns = [pa.array(each, field.type) for field, each in values]
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
     return buffer.getvalue()
 
@@ -41,7 +37,7 @@ def dump(connection: Connection, table: sa.Table) -> bytes:
 def load(connection: Connection, table: sa.Table, data: bytes) -> int:
     """Insert the rows of a dump into an empty table; returns how many there were."""
     file = pq.ParquetFile(io.BytesIO(data))
-    for batch in file.iter_batches(batch_size=CHUNK):
+    for batch in file.iter_batches(batch_size=_chunk(table)):
         if table in (split_sides, near_duplicate_index):  # rows for each key: as columns
             columns = (batch.column(column.name) for column in table.columns)
             bulk.insert(connection, table, *(c.to_numpy(zero_copy_only=False) for c in columns))
@@ -52,9 +48,15 @@ def load(connection: Connection, table: sa.Table, data: bytes) -> int:
 
 
 def _rows(connection: Connection, table: sa.Table) -> Iterator[Sequence[Any]]:
-    query = sa.select(table).order_by(*table.primary_key.columns)
-    streamed = connection.execution_options(yield_per=CHUNK).execute(query)
-    yield from (rows for rows in streamed.partitions(CHUNK) if rows)
+    columns, chunk = map(_as_stored, table.columns), _chunk(table)
+    query = sa.select(*columns).order_by(*table.primary_key.columns)
+    streamed = connection.execution_options(yield_per=chunk).execute(query)
+    yield from (rows for rows in streamed.partitions(chunk) if rows)
+
+
+def _chunk(table: sa.Table) -> int:
+    wide = any(isinstance(column.type, sa.JSON | sa.Text) for column in table.columns)
+    return WIDE_CHUNK if wide else CHUNK
 
 
 _KINDS = {
@@ -70,8 +72,9 @@ def _kind(column: sa.Column[Any]) -> pa.DataType:
     return next(found, pa.string())  # text, and JSON as text
 
 
-def _plain(column: sa.Column[Any], value: Any) -> Any:
-    return json.dumps(value) if isinstance(column.type, sa.JSON) and value is not None else value
+def _as_stored(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    """A column, or the text of its JSON: to parse it only to write it again takes longest."""
+    return sa.cast(column, sa.Text) if isinstance(column.type, sa.JSON) else column
 
 
 def _records(table: sa.Table, batch: pa.RecordBatch) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ from housing.records import (
 from housing.store.data import datasets
 from housing.store.data.datasets import TAKEN
 from housing.store.database.engine import Store
-from housing.store.database.tables import batches, utc_now
+from housing.store.database.tables import batches, utc_now, version_batches
 from housing.store.objects.recording import record_blob
 from housing.store.runs import outbox, runs
 
@@ -78,14 +78,17 @@ class BatchLookup:
 
     def outdated_rows(self, batch: int) -> int:
         """Number of a batch's rows that the dataset no longer has as they are."""
+        from housing.store.data import parts
         from housing.store.data.row_status import CurrentRows
-        from housing.store.data.segments import get_table, to_frame
+        from housing.store.data.segments import to_frame
 
         with self.store.read() as connection:
-            segment = get(connection, batch).segment
-        if segment is None:
+            get(connection, batch)
+            found = parts.parts(connection, [batch])
+        if not found:
             return 0
-        row_status = CurrentRows(self.store).compare(to_frame(get_table(self.store, segment)))
+        rows = to_frame(parts.read(self.store, found[0], None))
+        row_status = CurrentRows(self.store).compare(rows)
         return row_status.new + row_status.changed
 
     def watermark(self, source: str) -> str | None:
@@ -192,6 +195,13 @@ def get(connection: Connection, batch: int) -> Row[Any]:
     if row is None:
         raise UnknownId(kind="batch", id=f"b{batch}", listing="housing batches")
     return row
+
+
+def any_simulated(connection: Connection, version: int) -> bool:
+    """Whether a batch of a dataset version is simulated."""
+    query = sa.select(batches.c.id).join(version_batches, version_batches.c.batch == batches.c.id)
+    its = datasets.contains(version_batches, version), batches.c.simulated
+    return connection.execute(query.where(*its).limit(1)).first() is not None
 
 
 def summary(row: Row[Any]) -> BatchSummary:

@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from housing.records import DatasetVersion, QuarantineReason
-from housing.store.data import batches, datasets, near_duplicate_lookup
-from housing.store.data.segments import get_table, to_frame
+from housing.store.data import batches, datasets, near_duplicate_lookup, parts
+from housing.store.data.segments import to_frame
 from housing.store.database.engine import Store
 from housing.store.database.tables import batch_splits, version_batches
 from housing.store.database.tables import batches as batch_table
@@ -48,21 +48,20 @@ def reasons(
     with store.read() as connection:
         equal, of = near_duplicate_lookup.equal_rows(connection, fingerprints(frame.iloc[at]))
         free = [b for b in datasets.basis(connection) if b not in known]
-        unindexed = sa.select(batch_table.c.id, batch_table.c.segment).where(
+        unindexed = sa.select(batch_table.c.id).where(
             batch_table.c.id.in_(known),
-            batch_table.c.segment.is_not(None),
             batch_table.c.id.not_in(sa.select(batch_splits.c.batch)),
         )
-        unread = {row.id: row.segment for row in connection.execute(unindexed)}
+        unread = parts.parts(connection, connection.scalars(unindexed).all())
     elsewhere = np.zeros(len(at), dtype=np.bool_)
     elsewhere[equal[np.isin(of, free)]] = True
-    words = row_words(frame.iloc[at])
+    words, read = row_words(frame.iloc[at]), dict(parts.each(store, unread, VALUES))
     found = []
     for batch, (state, remedy) in known.items():
         hit = np.zeros(len(at), dtype=np.bool_)
         hit[equal[of == batch]] = True
-        if batch in unread:
-            hit |= np.isin(words, row_words(to_frame(get_table(store, unread[batch], VALUES))))
+        if batch in read:
+            hit |= np.isin(words, row_words(to_frame(read[batch])))
         if rows := int((hit & ~elsewhere).sum()):
             known_rows = f"{rows:,} of {len(frame):,} accepted rows are rows of b{batch}"
             message = f"kept-out rows: {known_rows}, which {state}"
@@ -137,17 +136,20 @@ def of(store: Store, connection: Connection, batch: int) -> tuple[Copy, ...]:
     """Later batches, in the dataset or waiting, with rows that no batch before `batch` has."""
     basis = [b for b in datasets.basis(connection) if b != batch]
     waiting = set(datasets.waiting(connection))
-    frame = to_frame(get_table(store, batches.get(connection, batch).segment, VALUES))
+    batches.get(connection, batch)
+    ((_, table),) = parts.each(store, parts.parts(connection, [batch]), VALUES)
+    frame = to_frame(table)
     own = row_words(frame[~_in(connection, frame, [b for b in basis if b < batch])])
     found = []
-    for other in (b for b in basis if b > batch):
-        row = batches.get(connection, other)
-        frame = to_frame(get_table(store, row.segment, VALUES))
+    later = parts.parts(connection, [b for b in basis if b > batch])
+    for other, table in parts.each(store, later, VALUES):
+        frame = to_frame(table)
         hit = np.isin(row_words(frame), own)
         if hit.any():
             others = [b for b in basis if b != other]
             known = _in(connection, frame[~hit], others).all()  # whether all other rows are known
-            whole = not row.changed_rows and bool(known)
+            changed = batches.get(connection, other).changed_rows
+            whole = not changed and bool(known)
             found.append(Copy(other, int(hit.sum()), whole, other in waiting))
     return tuple(found)
 

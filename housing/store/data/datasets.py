@@ -5,10 +5,10 @@ Importing this loads no pandas: the functions that read rows do.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Row
+from sqlalchemy.engine import Connection
 
 from housing.errors import NothingToTrainOn, NotPossible, UnknownId
 from housing.records import DatasetVersion
@@ -59,14 +59,14 @@ def get(connection: Connection, version: int) -> DatasetVersion:
 
 
 def _members(connection: Connection, version: int) -> tuple[int, ...]:
-    spans = version_batches.c
-    query = (
-        sa.select(spans.batch)
-        .where(spans.first_version <= version)
-        .where(sa.or_(spans.last_version.is_(None), spans.last_version >= version))
-        .order_by(spans.position)
-    )
-    return tuple(connection.scalars(query))
+    query = sa.select(version_batches.c.batch).where(contains(version_batches, version))
+    return tuple(connection.scalars(query.order_by(version_batches.c.position)))
+
+
+def contains(spans: sa.FromClause, version: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
+    """SQL condition: the version is in a span of `version_batches` (or an alias of it)."""
+    last = spans.c.last_version
+    return sa.and_(spans.c.first_version <= version, sa.or_(last.is_(None), last >= version))
 
 
 def waiting(connection: Connection) -> tuple[int, ...]:
@@ -314,14 +314,13 @@ def unused_rows(store: Store, version: int) -> int:
 
 
 def delivered(store: Store, version: int, columns: Sequence[str]) -> "Iterator[pd.DataFrame]":
-    """Columns of each batch of a version, newest first; rows that were corrected included."""
-    from housing.store.data.segments import get_table, to_frame
+    """Columns of the batches of a version, newest first; rows that were corrected included."""
+    from housing.store.data import parts
+    from housing.store.data.segments import to_frame
 
     with store.read() as connection:
-        members = get(connection, version).batches
-        query = sa.select(batches.c.segment).where(batches.c.id.in_(members))
-        segments = connection.scalars(query.order_by(batches.c.id.desc())).all()
-    return (to_frame(get_table(store, segment, columns)) for segment in segments)
+        found = parts.parts(connection, sorted(get(connection, version).batches))
+    return (to_frame(parts.read(store, part, columns)) for part in reversed(found))
 
 
 def _latest_rows(store: Store, version: int, columns: Iterable[str]) -> "pd.DataFrame":
@@ -329,21 +328,19 @@ def _latest_rows(store: Store, version: int, columns: Iterable[str]) -> "pd.Data
     import pyarrow as pa
 
     from housing.keys import KEY_COLUMN
-    from housing.store.data.segments import get_sides, get_table, to_frame
+    from housing.store.data import parts
+    from housing.store.data.segments import to_frame
 
     with store.read() as connection:
         members = get(connection, version).batches
         if not members:
             raise _empty(connection, version)
-        found = parts(connection, members)
-    if unsplit := [f"b{part.id}" for part in found if part.sides is None]:
+        found = parts.parts(connection, members)
+    if unsplit := [f"b{b}" for part in found if not part.is_split for b in part.batches]:
         why = f"{', '.join(unsplit)} have no split yet; `housing retrain` makes it."
         raise NotPossible(what="Reading the dataset", why=why)
-    tables = []
-    for part in found:
-        table = get_table(store, part.segment, [KEY_COLUMN, *columns])
-        sides = pa.array(get_sides(store, part.sides))
-        tables.append(table.append_column(SIDE_COLUMN, sides))
+    wanted = [KEY_COLUMN, *columns]
+    tables = [parts.read(store, part, wanted, SIDE_COLUMN) for part in found]
     frame = to_frame(pa.concat_tables(tables, promote_options="default"))
     latest = frame[~frame[KEY_COLUMN].duplicated(keep="last")]
     return latest.sort_values(KEY_COLUMN, ignore_index=True)
@@ -359,14 +356,3 @@ def _empty(connection: Connection, version: int) -> NothingToTrainOn:
             "`housing ingest FILE` adds other rows."
         )
     return NothingToTrainOn(why=f"dataset v{version} is empty", next_step=next_step)
-
-
-def parts(connection: Connection, members: Sequence[int]) -> list[Row[Any]]:
-    """Segment of each batch and its sides, which are None while its keys are in no ledger."""
-    query = (
-        sa.select(batches.c.id, batches.c.segment, batch_splits.c.sides)
-        .join(batch_splits, batch_splits.c.batch == batches.c.id, isouter=True)
-        .where(batches.c.id.in_(members))
-    )
-    found = {row.id: row for row in connection.execute(query)}
-    return [found[batch] for batch in members]

@@ -20,10 +20,21 @@ _GOLDEN = 0x9E3779B97F4A7C15
 
 def rowset_digest(frame: pd.DataFrame) -> str:
     """64 hexadecimal digits for the rows of `frame`, columns in the order given."""
+    return _summed(_states(frame))
+
+
+def rowset_digests(frame: pd.DataFrame, batch: npt.NDArray[np.int64]) -> dict[int, str]:
+    """`rowset_digest` of the rows of each batch; `batch` (n,) names that of each row."""
+    states, rows = _states(frame), pd.Series(batch).groupby(batch).indices
+    return {int(batch[where[0]]): _summed(states[where]) for where in rows.values()}
+
+
+def _states(frame: pd.DataFrame) -> npt.NDArray[np.uint64]:
+    """Each row in 64 bits, columns in the order given; shape (n,)."""
     state = np.full(len(frame), len(frame.columns), dtype=np.uint64)
     for name in frame.columns:
         state = mix(state * np.uint64(3) + _bits(frame[name]))
-    return _summed(state)
+    return state
 
 
 def content_digest(frame: pd.DataFrame, side: npt.NDArray[np.bool_]) -> str:

@@ -13,7 +13,9 @@ import pandas as pd
 
 from housing.keys import KEY_COLUMN, Keys
 from housing.store.data import datasets
-from housing.store.data.segments import get_table, to_frame
+from housing.store.data.parts import Part, read
+from housing.store.data.parts import parts as parts_of
+from housing.store.data.segments import to_frame
 from housing.store.database import bulk
 from housing.store.database.engine import Store
 from housing.training.fingerprints import VALUES, row_words
@@ -49,40 +51,41 @@ class RowStatus:
 
 @dataclass(frozen=True)
 class CurrentRows:
-    """The rows of the dataset now, for one ingestion: the keys of each segment are read once."""
+    """The rows of the dataset now, for one ingestion: the keys of each part are read once."""
 
     store: Store
-    keys: dict[str, Keys] = field(default_factory=dict)  # by digest of the segment
+    keys: dict[Part, Keys] = field(default_factory=dict)
 
     def compare(self, frame: pd.DataFrame) -> RowStatus:
         """Compare accepted rows (catalogue columns and `key`, each key once) with the dataset's."""
         ours = frame[KEY_COLUMN].to_numpy()
         with self.store.read() as connection:
             basis = datasets.basis(connection)
-            parts = datasets.parts(connection, basis)
+            parts = parts_of(connection, basis)
             seen = np.isin(ours, bulk.known_sides(connection, ours)[0])
         left, changed = np.ones(len(ours), dtype=np.bool_), np.zeros(len(ours), dtype=np.bool_)
         for part in reversed(parts):  # the newest row of a key counts
-            wanted = left if part.sides is None else left & seen
+            wanted = left & seen if part.is_split else left
             if not wanted.any():
                 continue
-            hits = np.flatnonzero(np.isin(self._keys(part.segment), ours[wanted]))
+            keys = self._keys(part)
+            hits = np.flatnonzero(np.isin(keys, ours[wanted]))
+            hits = hits[~pd.Series(keys[hits]).duplicated(keep="last").to_numpy()]
             if len(hits):
-                rows, differ = self._differing(part.segment, hits, frame)
+                rows, differ = self._differing(part, hits, frame)
                 left[rows], changed[rows] = False, differ
         counts = int(left.sum()), int(changed.sum())
         return RowStatus(basis, *counts, len(ours) - sum(counts), left | changed)
 
-    def _keys(self, segment: str) -> Keys:
-        if segment not in self.keys:
-            column = get_table(self.store, segment, (KEY_COLUMN,))[KEY_COLUMN]
-            self.keys[segment] = column.to_numpy()
-        return self.keys[segment]
+    def _keys(self, part: Part) -> Keys:
+        if part not in self.keys:
+            self.keys[part] = read(self.store, part, (KEY_COLUMN,))[KEY_COLUMN].to_numpy()
+        return self.keys[part]
 
     def _differing(
-        self, segment: str, hits: npt.NDArray[np.int64], frame: pd.DataFrame
+        self, part: Part, hits: npt.NDArray[np.int64], frame: pd.DataFrame
     ) -> tuple[npt.NDArray[np.int64], Mask]:
-        """Rows of `frame` that the segment has at `hits`, and which of these differ there."""
-        rows = pd.Index(frame[KEY_COLUMN]).get_indexer(self._keys(segment)[hits])
-        theirs = to_frame(get_table(self.store, segment, VALUES).take(hits))
+        """Rows of `frame` that the part has at `hits`, and which of these differ there."""
+        rows = pd.Index(frame[KEY_COLUMN]).get_indexer(self._keys(part)[hits])
+        theirs = to_frame(read(self.store, part, VALUES).take(hits))
         return rows, row_words(frame.iloc[rows]) != row_words(theirs)

@@ -95,7 +95,8 @@ runs = Table(
     metadata,
     _id(),
     Column("kind", String(20), nullable=False),  # nightly, backfill, judge, promote
-    Column("status", String(20), nullable=False),  # running, completed, failed, cancelled, crashed
+    # running, completed, failed, cancelled, crashed
+    Column("status", String(20), nullable=False, index=True),
     Column("outcome", String(20)),  # promoted, kept, ... of records.RunOutcome
     Column("message", Text),
     Column("parameters", JSON, nullable=False),
@@ -111,6 +112,7 @@ runs = Table(
     Column("error", Text),
     _time("started_at"),
     _time("finished_at", nullable=True),
+    Index("ix_runs_kind", "kind", "started_at"),
 )
 
 run_steps = Table(
@@ -226,7 +228,7 @@ dataset_profiles = Table(
     Column("digest", Digest, nullable=False),  # of the set of rows
     Column("sides", Digest, nullable=False),  # of the set of (key, side)
     # Of the set of (inputs, label, side), without keys: what is searched and judged once.
-    Column("content", Digest, nullable=False),
+    Column("content", Digest, nullable=False, index=True),
     Column("columns", JSON, nullable=False),
     _time("measured_at"),
 )
@@ -276,6 +278,19 @@ batch_splits = Table(
     Column("known_keys", BigInteger, nullable=False),
     Column("unused_rows", BigInteger, nullable=False),  # near-duplicates of rows on both sides
     _time("recorded_at"),
+)
+
+# Where the rows of old batches are since they were put together (`data.packing`): the objects of
+# `segment` and `sides` are pruned then, and their digests stay as the record of what was stored.
+packed_batches = Table(
+    "packed_batches",
+    metadata,
+    Column("batch", ForeignKey("batches.id"), primary_key=True, autoincrement=False),
+    _link("pack", "blobs.digest", index=True),
+    Column("first_row", BigInteger, nullable=False),  # of the batch in the pack
+    Column("rows", BigInteger, nullable=False),
+    Column("digest", Digest, nullable=False),  # of the set of its rows with their sides
+    _time("packed_at"),
 )
 
 stratum_counts = Table(
@@ -442,7 +457,8 @@ monitor_windows = Table(
     Column("actions", JSON, nullable=False),  # what it alerted, and what it started
     _link("run", "runs.id", nullable=True),
     _time("recorded_at"),
-    Index("ix_monitor_windows_source", "source", "promotion"),
+    Index("ix_monitor_windows_source", "source"),
+    Index("ix_monitor_windows_promotion", "promotion", "source"),
 )
 
 # The outbox: one alert for one channel, written in the transaction of what it reports.
@@ -477,15 +493,16 @@ evaluations = Table(
     # Rows, challenger, champion and policy; of several with the same key the newest stands.
     Column("key", Digest, nullable=False, index=True),
     _link("version", "dataset_versions.id"),
-    _link("challenger", "models.id"),
+    _link("challenger", "models.id", index=True),
     _link("champion", "models.id", nullable=True),
     _link("predictions", "blobs.digest"),
     Column("policy", JSON, nullable=False),
     Column("evidence", JSON, nullable=False),
     Column("verdict", JSON, nullable=False),
     Column("outcome", String(20), nullable=False),
-    _link("run", "runs.id", nullable=True),
+    _link("run", "runs.id", nullable=True, index=True),
     _time("created_at"),
+    Index("ix_evaluations_version", "version", "challenger", "run"),  # what reuse is counted by
 )
 
 # Append-only. `seq` has no gaps: the first to insert seq + 1 wins.
@@ -543,7 +560,7 @@ approvals = Table(
     _link("run", "runs.id"),  # the run that requested it
     _link("evaluation", "evaluations.id", unique=True),
     # pending, approved, rejected, expired, superseded
-    Column("status", String(20), nullable=False),
+    Column("status", String(20), nullable=False, index=True),
     _time("requested_at"),
     _time("expires_at"),
     _time("decided_at", nullable=True),

@@ -23,10 +23,10 @@ def get(connection: Connection, model: int) -> Row[Any] | None:
 
 
 def put(store: Store, model: int, facts: Mapping[str, Any], training_index: pd.DataFrame) -> None:
-    """Store a calibration, unless another process stored its equal first."""
+    """Store a calibration; one of an earlier time, whose places were pruned, is replaced."""
     blob = put_frame(store, training_index)
     with store.write() as connection:
-        if get(connection, model) is None:
-            index = {"training_index": record_blob(connection, blob, "training_index")}
-            new = {"model": model, "facts": dict(facts), "created_at": utc_now(), **index}
-            connection.execute(calibrations.insert().values(**new))
+        index = {"training_index": record_blob(connection, blob, "training_index")}
+        new = {"model": model, "facts": dict(facts), "created_at": utc_now(), **index}
+        connection.execute(calibrations.delete().where(calibrations.c.model == model))
+        connection.execute(calibrations.insert().values(**new))

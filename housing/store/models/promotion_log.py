@@ -56,10 +56,26 @@ def champion_at(connection: Connection, at: datetime | None) -> Row[Any] | None:
     return connection.execute(query.order_by(promotion_log.c.seq.desc()).limit(1)).one_or_none()
 
 
-def history(connection: Connection, limit: int | None = None) -> Sequence[Row[Any]]:
-    """All entries, newest first."""
-    newest_first = sa.select(promotion_log).order_by(promotion_log.c.seq.desc())
-    return connection.execute(newest_first.limit(limit)).all()
+def history(
+    connection: Connection, limit: int | None = None, *, model: int | None = None
+) -> Sequence[Row[Any]]:
+    """All entries, newest first; those that name a `model`, if it is given."""
+    query = sa.select(promotion_log).order_by(promotion_log.c.seq.desc()).limit(limit)
+    if model is not None:
+        columns = (
+            promotion_log.c.from_model,
+            promotion_log.c.to_model,
+            promotion_log.c.blocked_model,
+        )
+        query = query.where(sa.or_(*(column == model for column in columns)))
+    return connection.execute(query).all()
+
+
+def first_entry(connection: Connection) -> Row[Any] | None:
+    """The oldest entry, or None if the log is empty."""
+    return connection.execute(
+        sa.select(promotion_log).where(promotion_log.c.seq == 1)
+    ).one_or_none()
 
 
 def append(

@@ -30,6 +30,7 @@ from housing.store.models import blocks
 from housing.store.models.promotion_log import Authorship, append, replaced_champions
 from housing.store.models.promotion_log import champion as champion
 from housing.store.models.promotion_log import champion_at as champion_at
+from housing.store.models.promotion_log import first_entry as first_entry
 from housing.store.models.promotion_log import former_champions as former_champions
 from housing.store.models.promotion_log import head as head
 from housing.store.models.promotion_log import history as history
@@ -241,8 +242,8 @@ def evaluation_of_run(connection: Connection, run: int) -> Row[Any] | None:
 
 def deciding() -> sa.ColumnElement[bool]:
     """SQL condition: the evaluation could change the champion; `housing judge` cannot."""
-    shown = sa.select(runs.c.id).where(runs.c.kind == "judge")
-    return sa.or_(evaluations.c.run.is_(None), evaluations.c.run.not_in(shown))
+    shown = sa.select(runs.c.id).where(runs.c.id == evaluations.c.run, runs.c.kind == "judge")
+    return sa.not_(shown.correlate(evaluations).exists())
 
 
 def evaluation_with_key(connection: Connection, key: str) -> Row[Any] | None:
@@ -302,6 +303,14 @@ def promoting_evaluation(connection: Connection, champion: int) -> Row[Any] | No
 def newest_evaluation(connection: Connection, challenger: int) -> Row[Any] | None:
     """The last evaluation of a challenger, or None."""
     return _newest(connection, sa.select(evaluations).where(evaluations.c.challenger == challenger))
+
+
+def newest_evaluation_of_each(connection: Connection, among: Sequence[int]) -> Sequence[Row[Any]]:
+    """The last evaluation of each of some challengers that has one."""
+    newest = sa.select(sa.func.max(evaluations.c.id)).where(evaluations.c.challenger.in_(among))
+    ids = newest.group_by(evaluations.c.challenger)
+    columns = evaluations.c.challenger, evaluations.c.evidence
+    return connection.execute(sa.select(*columns).where(evaluations.c.id.in_(ids))).all()
 
 
 def newest_evaluations(connection: Connection, limit: int) -> Sequence[Row[Any]]:

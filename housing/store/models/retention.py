@@ -15,13 +15,18 @@ from housing.store.data import profiles
 from housing.store.database.tables import (
     approvals,
     backup_copies,
+    batch_splits,
+    batches,
     blobs,
+    calibrations,
     dataset_versions,
     evaluations,
     metadata,
     models,
+    packed_batches,
     promotion_log,
     readiness_checks,
+    searches,
     utc_now,
 )
 from housing.store.models import blocks
@@ -52,7 +57,7 @@ def with_artifacts(connection: Connection, wanted: Sequence[int]) -> tuple[int, 
     query = (
         sa.select(models.c.id)
         .join(blobs, blobs.c.digest.in_((models.c.artifact, models.c.golden)))
-        .where(blobs.c.pruned_at.is_not(None))
+        .where(models.c.id.in_(wanted), blobs.c.pruned_at.is_not(None))
     )
     gone = set(connection.scalars(query))
     return tuple(model for model in wanted if model not in gone)
@@ -66,19 +71,62 @@ def readiness_by_model(connection: Connection) -> dict[int, Row[Any]]:
 
 
 def prunable_digests(connection: Connection, policy: RetentionPolicy, days: int) -> tuple[str, ...]:
-    """Digests of blobs that only models and evaluations refer to which are not kept."""
+    """Digests of blobs that nothing kept refers to.
+
+    Those of models, their searches, evaluations and calibrations that are past their age, and what
+    batches had before they were packed.
+    """
     before = utc_now() - timedelta(days=max(days, policy.horizon_days))
-    kept = _kept(connection, policy, days)
+    packed = sa.select(packed_batches.c.batch)
+    conditions = _of_kept_models(_kept(connection, policy, days), before)
+    old, replaced = blobs.c.created_at < before, blobs.c.kind.in_(PACKED)
+    if _packing_is_over(connection, policy):
+        conditions |= {
+            batches.c.segment: batches.c.id.not_in(packed),
+            batch_splits.c.sides: batch_splits.c.batch.not_in(packed),
+        }
+        old = sa.or_(old, replaced)
+    else:
+        old = sa.and_(old, sa.not_(replaced))
     wanted: set[str] = set()
     for table, column in _links():
         query = sa.select(column).where(column.is_not(None)).distinct()
-        model = {models: models.c.id, evaluations: evaluations.c.challenger}.get(table)
-        if model is not None:
-            query = query.where((table.c.created_at >= before) | model.in_(kept))
+        query = query.where(conditions.get(column, conditions.get(table, sa.true())))
         wanted |= set(connection.scalars(query))
-    live = sa.select(blobs.c.digest).where(blobs.c.pruned_at.is_(None), blobs.c.created_at < before)
+    live = sa.select(blobs.c.digest).where(blobs.c.pruned_at.is_(None), old)
     found = connection.scalars(live.order_by(blobs.c.digest))
     return tuple(digest for digest in found if digest not in wanted)
+
+
+PACKED = ("segment", "sides", "pack")
+"""Kinds of blobs that packing replaces: a row refers to each that was not replaced."""
+
+Conditions = dict[Any, sa.ColumnElement[bool]]
+"""By table, or by one of its columns: which rows keep what they refer to."""
+
+
+def _of_kept_models(kept: set[int], before: datetime) -> Conditions:
+    searched = sa.select(models.c.search).where(models.c.id.in_(kept))
+    return {
+        models: (models.c.created_at >= before) | models.c.id.in_(kept),
+        evaluations: (evaluations.c.created_at >= before) | evaluations.c.challenger.in_(kept),
+        calibrations: (calibrations.c.created_at >= before) | calibrations.c.model.in_(kept),
+        searches: (searches.c.started_at >= before)
+        | searches.c.id.in_(searched)
+        | _is_active(searches.c.version),
+    }
+
+
+def _packing_is_over(connection: Connection, policy: RetentionPolicy) -> bool:
+    """Whether readers that listed the parts of a version before the last packing have ended."""
+    newest = connection.scalar(sa.select(sa.func.max(packed_batches.c.packed_at)))
+    return newest is not None and newest < utc_now() - timedelta(hours=policy.orphan_hours)
+
+
+def outdated_checks(before: datetime) -> sa.ColumnElement[bool]:
+    """SQL condition: readiness checks before an instant that are not the last of their model."""
+    last = sa.select(sa.func.max(readiness_checks.c.id)).group_by(readiness_checks.c.model)
+    return (readiness_checks.c.checked_at < before) & readiness_checks.c.id.not_in(last)
 
 
 def named(connection: Connection, digests: Collection[str]) -> set[str]:
@@ -94,9 +142,7 @@ def _kept(connection: Connection, policy: RetentionPolicy, days: int) -> set[int
 
     The latter are models of the active rows, blocked ones, and those with a pending approval.
     """
-    newest = sa.select(sa.func.max(dataset_versions.c.id)).scalar_subquery()
-    its = sa.or_(models.c.version == newest, models.c.version.in_(profiles.alike(newest)))
-    active = sa.select(models.c.id).where(its)
+    active = sa.select(models.c.id).where(_is_active(models.c.version))
     asked = (
         sa.select(evaluations.c.challenger)
         .join(approvals, approvals.c.evaluation == evaluations.c.id)
@@ -108,6 +154,12 @@ def _kept(connection: Connection, policy: RetentionPolicy, days: int) -> set[int
         *connection.scalars(active),
         *connection.scalars(asked),
     }
+
+
+def _is_active(version: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+    """SQL condition: the version is the newest, or has the same content."""
+    newest = sa.select(sa.func.max(dataset_versions.c.id)).scalar_subquery()
+    return sa.or_(version == newest, version.in_(profiles.alike(newest)))
 
 
 def _links() -> Iterator[tuple[sa.Table, sa.Column[str]]]:

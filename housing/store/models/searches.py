@@ -65,6 +65,12 @@ def metric_of(row: Row[Any]) -> str:
     return str(row.plan.get("metric", RMSE))
 
 
+def metrics_of(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
+    """`metric_of` each of some searches."""
+    query = sa.select(searches.c.id, searches.c.plan).where(searches.c.id.in_(ids))
+    return {row.id: metric_of(row) for row in connection.execute(query)}
+
+
 def best_of_others(connection: Connection, before: int, limit: int) -> list[Candidate]:
     """The best candidate of each of the last finished searches of versions before `before`."""
     query = (

@@ -7,6 +7,7 @@ record stores the bytes again, without any clock or lease. What may be deleted i
 """
 
 from collections.abc import Container, Iterator, Sequence
+from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -15,6 +16,8 @@ from housing import progress
 from housing.store.database.engine import Store
 from housing.store.database.tables import backup_copies, blobs, utc_now
 from housing.store.objects.blobs import BlobStore, name_of
+
+T = TypeVar("T")
 
 AT_ONCE = 50
 """Files deleted in one transaction; other writers wait for it."""
@@ -96,7 +99,7 @@ def digest_in(name: str) -> str:
     return name.rpartition("/")[2].partition(".")[0]
 
 
-def batched(items: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:
+def batched(items: Sequence[T], size: int = 500) -> Iterator[Sequence[T]]:
     """The items, at most `size` at a time."""
     for start in range(0, len(items), size):
         yield items[start : start + size]

@@ -1,6 +1,7 @@
 """Pruning: what goes, what stays, and that nothing is lost by it."""
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,14 +12,17 @@ import pytest
 import sqlalchemy as sa
 
 from housing.errors import NotPossible, Pruned, RunInProgress, SettingsInvalid, StoreUnavailable
-from housing.operations import backup, prune
+from housing.inference.loaded_model import calibration_of
+from housing.operations import backup, doctor, prune
 from housing.pipeline import promote
 from housing.problem import MARK
 from housing.settings import Settings, load_settings
+from housing.store.data import datasets, packing
 from housing.store.database.engine import MAINTENANCE, Store
 from housing.store.database.open import open_store
-from housing.store.database.tables import blobs, models, runs, utc_now
-from housing.store.models import artifacts, blocks, registry, retention
+from housing.store.database.tables import blobs, models, readiness_checks, runs, utc_now
+from housing.store.database.tables import searches as searches_table
+from housing.store.models import artifacts, blocks, calibrations, registry, retention, searches
 from housing.store.models.promotion_log import Authorship
 from housing.store.objects import deletion
 from housing.store.objects.recording import record_blob
@@ -98,7 +102,7 @@ def test_challengers_go_and_whatever_was_champion_stays(
     assert (
         "prune",
         f"Deleted: 6 blobs, {done.bytes:,} bytes, 0 orphans, 0 backups, 0 copies, 0 records, "
-        f"{done.pages} pages",
+        f"{done.pages} pages, 0 packed",
     ) in [tuple(row) for row in kinds]
 
 
@@ -255,7 +259,7 @@ def test_a_dry_run_predicts_what_the_prune_does(
         sum(name.startswith("snapshots/") for name in before) // 2
     )  # of one snapshot; the other stays
     assert gone == looked.blobs + looked.orphans + looked.copies + tables + 1
-    assert prune.prune(original, settings, dry_run=True) == prune.PruneResult(0, 0, 0, 0, 0, 0, 0)
+    assert prune.prune(original, settings, dry_run=True) == prune.PruneResult(*[0] * 8)
 
 
 def _everything(store: Store) -> list[str]:
@@ -392,3 +396,88 @@ def test_what_was_pruned_can_be_stored_again(
 def _artifact(store: Store, model: int) -> str:
     with store.read() as connection:
         return str(registry.model(connection, model).artifact)
+
+
+def test_old_batches_are_packed_and_their_objects_go_a_day_later(
+    original: Store, seen: Settings, later: Later, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(packing, "LOOSE", 2)
+    before, objects = datasets.read(original, 2), {*original.blobs.names()}
+    looked = prune.prune(original, seen, dry_run=True)
+    done = prune.prune(original, seen)
+    assert done == looked
+    assert (done.packed, done.blobs) == (2, 0)
+    (pack,) = {*original.blobs.names()} - objects
+    again = prune.prune(original, seen)
+    assert (again.packed, again.blobs) == (0, 0), "who listed the segments may still read them"
+    later(2)
+    assert prune.prune(original, seen).blobs == 4, "two segments and their sides"
+    assert pack in original.blobs.names()
+    pd.testing.assert_frame_equal(datasets.read(original, 2), before)
+    assert not doctor.examine(original, seen).damaged
+    backup.create(original, seen)
+    assert backup.verify(original, seen).good
+    shutil.copytree(seen.home / "keys", tmp_path / "elsewhere" / "keys")
+    there = load_settings(home=tmp_path / "elsewhere")
+    backup.restore(there)
+    with open_store(there) as store:
+        pd.testing.assert_frame_equal(datasets.read(store, 2), before)
+
+
+def test_out_of_fold_predictions_and_calibrations_go_with_their_model(
+    original: Store, seen: Settings, challengers: list[int], later: Later
+) -> None:
+    with original.read() as connection:
+        of_champion = registry.model(connection, 2)
+        search = dict(searches.get(connection, of_champion.search)._mapping)
+    calibration_of(original, of_champion, artifacts.get_model(original, of_champion.artifact))
+    blob = original.blobs.put(b"out of fold", "parquet")
+    facts = {k: v for k, v in search.items() if k not in ("id", "key", "version", "out_of_fold")}
+    with original.write() as connection:
+        digest = record_blob(connection, blob, "out_of_fold")
+        new = searches_table.insert().values(**facts, key="0" * 64, version=1, out_of_fold=digest)
+        connection.execute(new)
+    calibrations.put(original, challengers[0], {}, pd.DataFrame({"x": [1.0]}))
+    assert prune.prune(original, seen).blobs == 0
+    later(91)
+    assert prune.prune(original, seen).blobs == 6 + 2, "three models, and the two"
+    with original.read() as connection:
+        gone = calibrations.get(connection, challengers[0])
+        kept = calibrations.get(connection, 2)
+    assert gone is not None
+    assert kept is not None
+    assert deletion.is_dropped(original, digest)
+    assert deletion.is_dropped(original, gone.training_index)
+    assert not deletion.is_dropped(original, kept.training_index)
+    assert not deletion.is_dropped(original, of_champion.out_of_fold)
+
+
+def test_a_pruned_calibration_is_computed_again(original: Store) -> None:
+    with original.read() as connection:
+        row = registry.model(connection, 2)
+    fitted = artifacts.get_model(original, row.artifact)
+    first, index = calibration_of(original, row, fitted)
+    with original.write() as connection:
+        its = calibrations.get(connection, 2)
+        assert its is not None
+        this = blobs.c.digest == its.training_index
+        connection.execute(blobs.update().where(this).values(pruned_at=utc_now()))
+        original.blobs.remove(f"{its.training_index[:2]}/{its.training_index}.parquet")
+    again, places = calibration_of(original, row, fitted)
+    assert again == first
+    assert (places.values == index.values).all()
+
+
+def test_checks_of_readiness_are_pruned_but_the_last_of_each_model(
+    original: Store, seen: Settings, later: Later
+) -> None:
+    facts = {"ready": True, "detail": "", "environment": "e", "seconds": 1.0}
+    with original.write() as connection:
+        for model in (1, 2, 1, 2, 1):
+            new = readiness_checks.insert().values(model=model, **facts, checked_at=utc_now())
+            connection.execute(new)
+    assert prune.prune(original, seen).records == 0
+    later(91)
+    assert prune.prune(original, seen).records == 3
+    with original.read() as connection:
+        assert {*retention.readiness_by_model(connection)} == {1, 2}

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from deployments.cli.main import app
-from housing.pipeline.notices import notices
+from housing.pipeline.notices import notices, reuse_warning_is_due
 from housing.settings import Settings, load_settings
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
@@ -58,3 +58,8 @@ def test_a_shadow_whose_file_is_missing_is_named_by_status_and_by_shadow(
         said = " ".join(CliRunner().invoke(app, [command]).output.split())
         assert "The shadow m1 cannot be loaded" in said
         assert "housing heal" in said
+
+
+def test_the_warning_about_reuse_of_the_test_set_ends_and_returns_when_it_has_doubled() -> None:
+    due = [n for n in range(1, 600) if reuse_warning_is_due(n)]
+    assert due == [*range(60, 66), *range(120, 132), *range(240, 264), *range(480, 528)]

@@ -129,8 +129,8 @@ def test_a_withdrawn_batch_is_restored_at_its_position(store, districts):
 def test_one_intake_reads_the_keys_of_a_segment_once(store, districts, monkeypatch):
     present = CurrentRows(store)
     read = []
-    loaded = row_status.get_table
-    monkeypatch.setattr(row_status, "get_table", lambda *a: read.append(a[2]) or loaded(*a))
+    loaded = row_status.read
+    monkeypatch.setattr(row_status, "read", lambda *a: read.append(a[2]) or loaded(*a))
     for number in range(6):
         deliver(store, districts(range(10 * number, 10 * number + 10)), str(number), None, present)
     assert read == [(KEY_COLUMN,)] * 5, "each waiting batch once, and no row of it"

@@ -9,7 +9,7 @@ from alembic import op
 from housing.store.database.migrations.append_only import refuse_changes
 from housing.store.database.tables import APPEND_ONLY, metadata
 
-revision = "0014"
+revision = "0015"
 down_revision = None
 
 VIEWS = {

@@ -1,0 +1,126 @@
+"""Packs: the rows of many batches in one object, and nothing else changes."""
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from housing.errors import Corrupt
+from housing.store.data import copies, datasets, packing, parts, profiles
+from housing.store.data.row_status import CurrentRows
+from housing.store.database.tables import packed_batches
+from housing.store.objects.blobs import BlobStore
+from housing.training.fingerprints import VALUES
+from tests.housing.store.data.test_datasets import append
+from tests.housing.store.data.test_row_status import counted
+
+BATCHES = packing.LOOSE + 2
+
+
+@pytest.fixture
+def filled(store, districts, add_batch):
+    """A version a batch: each brings rows of its own, and corrects those of the one before."""
+    for number in range(BATCHES):
+        keys = range(10 * number, 10 * number + 10)
+        corrected = districts(range(max(10 * number - 3, 0), 10 * number), revision=number)
+        add_batch(store, pd.concat([districts(keys), corrected]))
+        append(store)
+    profiles.measured(store, BATCHES)
+    return store
+
+
+def versions(store):
+    return {v: datasets.read(store, v) for v in (1, BATCHES // 2, BATCHES)}
+
+
+def objects_read(store, monkeypatch):
+    """Digests of the objects that reading the newest version takes."""
+    read, get = [], BlobStore.get
+    with monkeypatch.context() as patch:
+        patch.setattr(BlobStore, "get", lambda *a: read.append(a[1]) or get(*a))
+        frame = datasets.read(store, BATCHES)
+    return frame, read
+
+
+def rows_of(store, batch):
+    with store.read() as connection:
+        found = parts.parts(connection, [batch])
+    ((_, table),) = parts.each(store, found, VALUES)
+    return table.to_pandas()
+
+
+def test_a_version_of_packed_batches_is_the_same_and_one_object(filled, monkeypatch):
+    before, batch = versions(filled), rows_of(filled, 3)
+    assert len(objects_read(filled, monkeypatch)[1]) == 2 * BATCHES
+    assert packing.pack(filled) == BATCHES
+    frame, read = objects_read(filled, monkeypatch)
+    assert len(read) == 1
+    for version, rows in before.items():
+        pd.testing.assert_frame_equal(datasets.read(filled, version), rows)
+    pd.testing.assert_frame_equal(rows_of(filled, 3), batch)
+    profiles.record_or_verify(filled, BATCHES, frame)
+    assert packing.pack(filled) == 0, "packed once"
+
+
+def test_batches_are_withdrawn_restored_and_rolled_back_from_a_pack(filled, districts):
+    before = versions(filled)
+    packing.pack(filled)
+    withdrawn = copies.withdraw(filled, 3, reason="wrong").version
+    left = datasets.read(filled, withdrawn.id)
+    assert len(left) < len(before[BATCHES])
+    copies.roll_back(filled, BATCHES // 2, reason="to the middle")
+    half = datasets.read(filled, withdrawn.id + 1)
+    pd.testing.assert_frame_equal(half, before[BATCHES // 2])
+    copies.roll_back(filled, withdrawn.id, reason="forward")
+    datasets.restore(filled, 3, reason="right after all")
+    pd.testing.assert_frame_equal(datasets.read(filled, withdrawn.id + 3), before[BATCHES])
+    newest = districts(range(10 * BATCHES - 10, 10 * BATCHES))
+    assert counted(CurrentRows(filled).compare(newest)) == (0, 0, 10)
+    assert counted(CurrentRows(filled).compare(districts([10], revision=99))) == (0, 1, 0)
+
+
+def test_the_newest_pack_is_extended(filled, districts, add_batch, monkeypatch):
+    packing.pack(filled)
+    for number in range(packing.LOOSE):
+        assert packing.pack(filled) == 0, "too few to pack"
+        add_batch(filled, districts(range(1000 + number, 1003 + number)))
+        append(filled)
+    version = BATCHES + packing.LOOSE
+    rows = datasets.read(filled, version)
+    assert packing.pack(filled) == packing.LOOSE
+    pd.testing.assert_frame_equal(datasets.read(filled, version), rows)
+    with filled.read() as connection:
+        assert len(set(connection.scalars(sa.select(packed_batches.c.pack)))) == 1
+    monkeypatch.setattr(packing, "PACK_ROWS", 50)  # it is full now: new batches begin others
+    for number in range(packing.LOOSE):
+        add_batch(filled, districts(range(2000 + 10 * number, 2010 + 10 * number)))
+        append(filled)
+    rows = datasets.read(filled, version + packing.LOOSE)
+    assert packing.pack(filled) == packing.LOOSE
+    pd.testing.assert_frame_equal(datasets.read(filled, version + packing.LOOSE), rows)
+    with filled.read() as connection:
+        assert len(set(connection.scalars(sa.select(packed_batches.c.pack)))) == 5
+
+
+def test_a_process_that_dies_before_the_switch_changes_nothing(filled, monkeypatch):
+    before = versions(filled)
+    with monkeypatch.context() as patch:
+        patch.setattr(packing, "record_blob", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            packing.pack(filled)
+    with filled.read() as connection:
+        assert connection.execute(sa.select(packed_batches)).first() is None
+    for version, rows in before.items():
+        pd.testing.assert_frame_equal(datasets.read(filled, version), rows)
+    assert packing.pack(filled) == BATCHES
+
+
+def test_rows_that_are_not_those_of_the_batch_are_never_packed_again(filled, districts, add_batch):
+    packing.pack(filled)
+    with filled.write() as connection:
+        wrong = packed_batches.update().where(packed_batches.c.batch == 2)
+        connection.execute(wrong.values(digest="0" * 64))
+    for number in range(packing.LOOSE):
+        add_batch(filled, districts(range(1000 + number, 1003 + number)))
+        append(filled)
+    with pytest.raises(Corrupt, match="b2 has other rows"):
+        packing.pack(filled)
