@@ -37,6 +37,7 @@ BENCHMARKS = {
         "an hour of runs every minute: outcomes, growth of databases, memory",
     ),
     "reference": ("benchmarks.reference.recipe", "the reference recipe: time and error"),
+    "age": ("benchmarks.age", "each step, command and page after 10, 100 and 1,100 nights"),
     "reliability": ("benchmarks.rollback", "rollback and the restore drill"),
     "mutation": ("benchmarks.mutation", "changes of a module that no test notices: make mutate"),
     "pages": ("benchmarks.pages", "the figures of docs, from benchmarks/figures"),

@@ -19,6 +19,8 @@ ORDER = {
     "night-2000000": "night",
     "prediction": "prediction",
     "tables": "tables",
+    "age-1100": "age",
+    "age-1100-s3": "age --nights 10,1100 --s3",
 }
 """Kept figures in the order of the page, and the command that makes each."""
 
