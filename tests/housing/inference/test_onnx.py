@@ -138,7 +138,7 @@ def test_every_family_predicts_the_same(name: str) -> None:
     for members in ([Member(drawn[0], 0)], [Member(drawn[0], 1), Member(drawn[1], 2)]):
         model = fit_members(X[:400], y[:400], members, families=families.SMALL).model
         rows = X.iloc[300:].reset_index(drop=True)
-        rows.loc[::9, "total_bedrooms"] = np.nan
+        rows.loc[::9, ["total_bedrooms", "median_income"]] = np.nan
         rows.loc[::11, "ocean_proximity"] = np.nan
         found = OnnxModel(to_onnx(model)).predict(columns_of_frame(rows))
         np.testing.assert_allclose(found, model.predict(rows), rtol=1e-9)
