@@ -18,6 +18,7 @@ ORDER = {
     "split": "split",
     "night-2000000": "night",
     "prediction": "prediction",
+    "onnx": "onnx",
     "tables": "tables",
     "age-1100": "age",
     "age-1100-s3": "age --nights 10,1100 --s3",
