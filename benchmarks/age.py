@@ -147,7 +147,7 @@ def goal(name: str) -> float | None:
 
 
 def rows(young: dict[str, float], old: dict[str, float]) -> list[results.Row]:
-    """A row a figure of the older store beside the younger one's."""
+    """Each figure of the older store beside the younger one's, if that took the step too."""
     found = []
     for name, value in old.items():
         most, unit = goal(name), "GiB" if "GiB" in name else "MB" if "MB" in name else "s"
@@ -155,7 +155,7 @@ def rows(young: dict[str, float], old: dict[str, float]) -> list[results.Row]:
         text = "" if most is None else f"<= {most:g} x"
         if name == "night, MB":
             met, text = value <= MEGABYTES, f"<= {MEGABYTES:g} MB"
-        found.append(results.Row(name, value, young[name], unit, met, text))
+        found.append(results.Row(name, value, young.get(name, 0.0), unit, met, text))
     return found
 
 
