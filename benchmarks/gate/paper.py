@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks import results
+from housing.formatting import change as relative
+from housing.formatting import percent
 from housing.gate import expected_gain
 from housing.gate.expected_gain import Known, Noise
 from housing.gate.policy import GatePolicy
@@ -254,11 +256,12 @@ def show(name: str, rows: dict[str, Any]) -> None:
     for rule, found in rows.items():
         night = found["planted"]
         rates = "  ".join(
-            f"{float(change):+.1%} " + "/".join(f"{night[str(n)][change]:.1%}" for n in LOOKED_AT)
+            f"{relative(float(change))} "
+            + " / ".join(percent(night[str(n)][change]) for n in LOOKED_AT)
             for change in PLANTED
         )
         print(
-            f"  {rule:<14} error {found['error']:+.2%} ({found['error_se']:.2%})  "
+            f"  {rule:<14} error {relative(found['error'], 2)} ({percent(found['error_se'], 2)})  "
             f"promoted {found['promoted']:5.1f}  worse {found['worse']:5.1f}  {rates}"
         )
         if rule == "expected_gain":

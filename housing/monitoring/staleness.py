@@ -48,11 +48,12 @@ def _future(now: datetime, dates: Sequence[datetime]) -> Signal:
 
 def _old(what: str, words: str, age: timedelta, limit: float) -> Signal:
     days = max(age.total_seconds(), 0) / 86_400  # clocks differ a little
+    ago = f"{days:.1f} days" if days >= 2 else f"{days * 24:.0f} hours"
     return Signal(
         name=f"age of {what}",
         kind="stale",
         fired=days > limit,
-        message=f"{words} {days:.1f} days ago, {limit:g} are allowed",
+        message=f"{words} {ago} ago, {limit:g} days are allowed",
         rows=0,
         effect=days,
         limit=limit,

@@ -238,7 +238,7 @@ def list_readiness(connection: Connection) -> Rows:
         {
             "model": named("m", model),
             "ready": row.ready if (row := known.get(model)) is not None else None,
-            "detail": row.detail if row is not None else "not tried yet",
+            "detail": row.detail if row is not None else "the next run checks it",
             "checked_at": time(row.checked_at) if row is not None else None,
         }
         for model in retention.with_artifacts(connection, registry.former_champions(connection))
