@@ -44,8 +44,9 @@ def six_digits(value: float) -> str:
 
 
 def signed(value: float, digits: int = 2) -> str:
-    """A number with its sign and a fixed number of decimals: "+0.12"."""
-    return f"{value:+.{digits}f}".replace("-", MINUS)
+    """A number with its sign and a fixed number of decimals: "+0.12"; zero has no sign."""
+    text = f"{value:+.{digits}f}"
+    return text.replace("-", MINUS) if float(text) else text[1:]
 
 
 def amount(value: float) -> str:

@@ -331,7 +331,7 @@ def _name_landmarks(axes: Axes, landmarks: Mapping[str, tuple[float, float]]) ->
     """Names away from the nearer edge, or else on the other side; one without room is left out."""
     (west, east), (south, north) = axes.get_xlim(), axes.get_ylim()
     height = LABEL_HEIGHT * (north - south)
-    taken: list[tuple[float, float, float]] = []  # left and right end, and the latitude
+    taken: list[tuple[float, float, float]] = []  # left and right end, and the height
     for name, (at, up) in landmarks.items():
         if not (west < at < east and south < up < north):
             continue

@@ -58,7 +58,9 @@ def test_a_change_has_its_direction(effect, moved, standing):
 
 
 def test_an_interval_has_its_confidence_and_both_ends():
-    assert formatting.interval(comparison(-0.01, 0.01)) == "95 % interval -3.0 to +1.0 %"
+    assert (
+        formatting.interval(comparison(-0.01, 0.01)) == "95 % interval \N{MINUS SIGN}3.0 to +1.0 %"
+    )
     assert formatting.interval(comparison(-0.01, 0.01, 0.999)).startswith("99.9 % interval")
 
 

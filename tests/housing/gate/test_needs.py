@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from housing.formatting import signed
 from housing.gate.check import CHECKS, complete
 from housing.gate.data_checks import DriftFound, RejectedShare, TestRowCount
 from housing.gate.evidence import BestFormerChampion, ServingCosts
@@ -74,15 +75,15 @@ def test_beats_baseline_names_the_rows_that_would_decide_it(make_evidence):
 @pytest.mark.parametrize(
     ("rule", "effect", "most"),
     [
-        ("no_regression", -0.005, "-0.64"),
-        ("no_regression", -0.1, "-0.64"),
-        ("superior", -0.005, "-1.64"),
-        ("non_inferior", 0.02, "-0.64"),
+        ("no_regression", -0.005, "\N{MINUS SIGN}0.64"),
+        ("no_regression", -0.1, "\N{MINUS SIGN}0.64"),
+        ("superior", -0.005, "\N{MINUS SIGN}1.64"),
+        ("non_inferior", 0.02, "\N{MINUS SIGN}0.64"),
     ],
 )
 def test_the_change_that_would_pass(make_evidence, rule, effect, most):
     words = NoRegression().needs(make_evidence(effect, 0.01), GatePolicy(rule=rule))
-    assert f"measured change is at most {most} %; it was {100 * effect:+.2f} %." in words
+    assert f"measured change is at most {most} %; it was {signed(100 * effect)} %." in words
     unsure = rule == "superior" or effect == -0.005
     assert ("would decide it; there are 4,000" in words) is unsure
     failed = rule == "non_inferior"
@@ -104,7 +105,7 @@ def test_the_rows_that_a_passing_change_takes(make_evidence, effect, rule, rows)
 
 def test_a_narrow_bound_leaves_only_the_sign(make_evidence):
     words = NoRegression().needs(make_evidence(-0.005, 0.001), POLICY)
-    assert "at most +0.00 %" in words
+    assert "at most 0 %" in words
     rule = GatePolicy(rule="non_inferior")
     assert "at most +0.84 %" in NoRegression().needs(make_evidence(-0.005, 0.001), rule)
 

@@ -188,7 +188,8 @@ def test_the_message_names_the_comparisons_for_which_its_rates_hold():
     assert tenth.gain_needed > 1.5 * first.gain_needed
     assert tenth.message.endswith(
         "These rates hold for comparison 10 on these rows, if earlier challengers were as good as "
-        "the champion. The expected selection bias of the error of the champion is -0.7 %."
+        "the champion. The expected selection bias of the error of the champion is "
+        "\N{MINUS SIGN}0.7 %."
     )
 
 

@@ -136,7 +136,8 @@ def test_a_model_of_unknown_type_predicts_by_its_own_method(districts):
     model = VotingRegressor([(name, strange) for name in names]).fit(X, y)
     fast = predictor(model)
     assert fast.parts == ()
-    np.testing.assert_array_equal(fast.predict(columns_of_frame(X_test)), model.predict(X_test))
+    expected = schema.in_range(model.predict(X_test))
+    np.testing.assert_array_equal(fast.predict(columns_of_frame(X_test)), expected)
     assert predict_members(model, X_test).shape == (2, len(X_test))
 
 

@@ -54,7 +54,7 @@ def test_a_card_has_the_figures_that_the_gate_measured(opened: Store) -> None:
 
 
 def test_a_card_speaks_to_people(seen: Settings, opened: Store) -> None:
-    text, page = (path.read_text() for path in write(opened, seen, 2)[:2])
+    text, page = (Path(path).read_text() for path in write(opened, seen, 2)[:2])
     assert "of 100 predictions" in text
     assert "## Intended use" in text
     assert "not for lending" in text

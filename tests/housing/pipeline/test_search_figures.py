@@ -52,7 +52,7 @@ def test_each_family_and_each_baseline_has_a_row_with_size_and_latency(store, ru
     rows = as_rows(by_family(trials, row.comparison))
     names = [each["family"] for each in rows]
     assert {*names} == {"tree", "nearest", *(f"baseline {name}" for name in BASELINES)}
-    assert all(each["latency"].endswith(" ms") and each["size"] for each in rows)
+    assert all(each["latency"].endswith("\N{NO-BREAK SPACE}ms") and each["size"] for each in rows)
     assert names[-1] == "baseline median", "the least accurate is last"
     assert row.comparison["baselines"]["median"]["fold_train_errors"]
 

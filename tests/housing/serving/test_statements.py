@@ -37,12 +37,13 @@ Statements = list[tuple[str, Any]]
 
 
 @contextmanager
-def executed() -> Iterator[Statements]:
-    """The statements of every engine while the block runs, with their parameters."""
+def executed(on: Store) -> Iterator[Statements]:
+    """The statements on a store's database while the block runs, with their parameters."""
     found: Statements = []
 
-    def listen(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        found.append((statement, parameters))
+    def listen(used: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if used.engine.url == on.engine.url:
+            found.append((statement, parameters))
 
     sa.event.listen(sa.Engine, "before_cursor_execute", listen)
     try:
@@ -131,7 +132,7 @@ def test_fifty_batches_cost_the_statements_of_five_and_no_scan(
         data_page.collect(own_store, version)  # what is measured once a version
         found = {}
         for job in JOBS:
-            with executed() as statements:
+            with executed(own_store) as statements:
                 job(own_store, version)
             found[job.__name__] = statements
         counts.append({name: len(each) for name, each in found.items()})

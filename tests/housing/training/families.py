@@ -137,10 +137,13 @@ def only(build: Any, space: Mapping[str, Any] | None = None) -> Mapping[str, Mod
 
 
 def numbers(rows: int, seed: int = 0) -> tuple[pd.DataFrame, pd.Series]:
-    """Two columns, and labels that are the first times 0.3 plus noise; shape (rows, 2)."""
+    """Two columns, and labels that are the first times 0.3 plus noise; shape (rows, 2).
+
+    Labels lie in the range of the target, as predictions are held in it.
+    """
     rng = np.random.default_rng(seed)
-    X = pd.DataFrame({"a": rng.normal(size=rows), "b": rng.normal(size=rows)})
-    return X, 0.3 * X["a"] + 0.01 * rng.normal(size=rows)
+    X = pd.DataFrame({"a": 1e6 + 1e5 * rng.normal(size=rows), "b": rng.normal(size=rows)})
+    return X, 0.3 * X["a"] + 1e3 * rng.normal(size=rows)
 
 
 def fit(

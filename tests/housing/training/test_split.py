@@ -188,9 +188,9 @@ def test_every_stratum_has_a_name_of_its_own_that_says_what_it_holds():
     assert len(names) == np.prod(sizes)
     frame = pd.DataFrame({"median_income": [1.5, 1.51, 9.0], "ocean_proximity": ["ISLAND"] * 3})
     assert [stratum_name(int(code)) for code in strata(frame)] == [
-        "median_income <=1.5, ocean_proximity ISLAND",
-        "median_income 1.5-3, ocean_proximity ISLAND",
-        "median_income >6, ocean_proximity ISLAND",
+        "median income <=1.5, ocean proximity ISLAND",
+        "median income 1.5-3, ocean proximity ISLAND",
+        "median income >6, ocean proximity ISLAND",
     ]
 
 

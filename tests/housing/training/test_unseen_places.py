@@ -26,7 +26,7 @@ def measured(of_place: float):
         {X_NAME: -120 + place[:, 0], Y_NAME: 35 + place[:, 1], "slope": rng.uniform(0, 10, N)}
     )
     level = rng.normal(0, 1, (8, 8))[block[:, 0], block[:, 1]]
-    y = of_place * level + rows["slope"].to_numpy() + rng.normal(0, 0.2, N)
+    y = 1e5 + 1e3 * (of_place * level + rows["slope"].to_numpy() + rng.normal(0, 0.2, N))
     seen, unseen = (
         Pipeline([("model", DecisionTreeRegressor(min_samples_leaf=3, random_state=0))])
         for _ in range(2)
