@@ -12,7 +12,7 @@ from tests.fixtures.shown_figures import visible, wrong_figures
 
 SHOWN = (
     "status", "history", "champion", "models", "datasets", "batches", "runs", "curves",
-    "doctor", "show m2", "show r2", "show v2", "show b2", "show b3", "compare m1 m2",
+    "show m2", "show r2", "show v2", "show b2", "show b3", "compare m1 m2",
     "gate explain r2", "gate power", "dataset describe v2", "prune --dry-run",
 )  # fmt: skip
 
@@ -24,13 +24,12 @@ def test_a_command_writes_its_figures_as_every_other(housing: Housing, command: 
     assert wrong_figures(result.output) == []
 
 
-def test_what_monitor_card_and_readiness_show_is_written_likewise(copied: Housing) -> None:
-    """They write to the home."""
-    told, ready = copied("monitor", "--no-act"), copied("readiness")
+def test_what_commands_show_that_write_to_the_home_is_written_likewise(copied: Housing) -> None:
+    texts = [copied(*one).output for one in (("monitor", "--no-act"), ("readiness",), ("doctor",))]
     monitor = json.loads(copied("monitor", "--json", "--no-act").stdout)
     card = json.loads(copied("card", "m2", "--json").stdout)
     pages = (Path(path).read_text() for path in (monitor["report"], card["html"]))
-    for text in (told.output, ready.output, *map(visible, pages)):
+    for text in (*texts, *map(visible, pages)):
         assert wrong_figures(text) == []
 
 
