@@ -53,7 +53,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark properties and twins; keep together what shares a costly fixture.
+    """Mark properties, twins, and what only root may do as system tests; keep together what shares
+    a costly fixture.
 
     That is a module's own, or the orchestrator's server, of which one worker starts one.
 
@@ -63,6 +64,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
             item.add_marker("property")
+        if "small_disk" in getattr(item, "fixturenames", ()):
+            item.add_marker("system")
         alike = item.get_closest_marker("either_database") or item.get_closest_marker("property")
         if alike and _on_postgresql(item):
             item.add_marker("twin")

@@ -152,6 +152,7 @@ def namespaces(*kinds):
     return command
 
 
+@pytest.mark.system
 def test_a_stranger_with_the_pid_of_a_dead_owner_is_not_the_owner(store, database_url, tmp_path):
     enter = namespaces("--pid", "--fork", "--mount-proc", "--kill-child")
     arguments = [PROCESS, database_url, str(tmp_path / "blobs"), "0", "30"]
@@ -159,6 +160,7 @@ def test_a_stranger_with_the_pid_of_a_dead_owner_is_not_the_owner(store, databas
     assert json.loads(found) == [1, True, 2]
 
 
+@pytest.mark.system
 def test_after_a_reboot_a_pid_says_nothing(store, database_url, tmp_path, child):
     """This process holds the lease, and lives; to a later boot its pid is somebody else's."""
     enter = namespaces("--mount")
