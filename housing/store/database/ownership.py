@@ -104,9 +104,11 @@ def _local_mark(storage: DurableFileSystem) -> str | None:
 def must_own(store: Store, storage: BlobStore) -> str | None:
     """The mark of a storage, None without one; NotOwned where its files may be another's."""
     mark = mark_of(storage)
-    if mark is None:
-        if why := _unknown_files(store, storage):
+    if mark is None and (why := _unknown_files(store, storage)):
+        mark = mark_of(storage)  # another process may have marked it and added files meanwhile
+        if mark is None:
             raise _refusal(store, storage, f"it has no file {MARK}, and {why}")
+    if mark is None:
         return None
     _must_have_id(store, storage, mark)
     with store.read() as connection:

@@ -1,7 +1,9 @@
 """A database never deletes or adopts the files of another one."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -18,7 +20,7 @@ from housing.settings import Settings, load_settings
 from housing.store.backups.replication import copy_verified
 from housing.store.database.engine import Store
 from housing.store.database.open import open_for_restore, open_store
-from housing.store.database.ownership import MARK, must_own
+from housing.store.database.ownership import MARK, mark_of, must_own
 from housing.store.database.tables import runs as run_rows
 from housing.store.objects.recording import record_blob
 from tests.housing.operations.test_backup import contents, without_ledger_tail
@@ -50,6 +52,25 @@ def test_an_empty_database_adopts_no_files_and_gets_no_tables(
     with pytest.raises(NotOwned, match=r"unknown to sqlite.*other.db"):
         open_store(stranger, **options)
     assert files(tmp_path) | {Path(seen.blob_url) / MARK} == before
+
+
+def test_a_process_that_marks_a_new_storage_meanwhile_is_no_other_database(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_store(settings, claim=False) as store:
+        names = store.blobs.names
+
+        def marked_meanwhile(*arguments: Any, **options: Any) -> Iterator[str]:
+            with open_store(settings) as other:
+                other.blobs.put(b"rows", ".parquet")  # its row follows
+            return names(*arguments, **options)
+
+        monkeypatch.setattr(store.blobs, "names", marked_meanwhile)
+        assert must_own(store, store.blobs) == mark_of(store.blobs)
+        (Path(settings.blob_url) / MARK).unlink()
+        monkeypatch.setattr(store.blobs, "names", names)
+        with pytest.raises(NotOwned, match="unknown to"):
+            must_own(store, store.blobs)
 
 
 def test_an_empty_postgresql_database_is_left_empty_beside_files_of_another(
