@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from housing import schema
-from housing.errors import HousingError, NotMeasurable
+from housing.errors import Corrupt, NotMeasurable
 from housing.evaluation.compare import compare
 from housing.evaluation.spatial_se import Values, row_cells
 from housing.gate import evidence as records
@@ -47,7 +47,7 @@ def out_of_fold_comparison(
         ours = _out_of_fold(store, models[0], train)
         rows, ours = train[np.isfinite(ours)], ours[np.isfinite(ours)]
         theirs = _out_of_fold(store, models[1], rows)
-    except HousingError:  # predictions that were pruned
+    except Corrupt:  # they were pruned, or are damaged, which `housing doctor` reports
         return None
     if models[0].version != models[1].version:
         theirs = _since(store, models[1], champion, rows, theirs)
