@@ -142,7 +142,9 @@ class _Pruner:
         for storage in (self.store.blobs, self.store.backup):
             ownership.must_own(self.store, storage)
         with self.store.read() as connection:
-            digests = retention.prunable_digests(connection, self.policy, self.age)
+            digests = retention.prunable_digests(
+                connection, self.policy, self.age, self.store.backup.url
+            )
             prunable = deletion.marked(connection)
             sizes = sa.select(blobs.c.digest, blobs.c.size)
             for part in deletion.batched(digests):
@@ -204,7 +206,9 @@ class _Pruner:
     def _mark(self) -> list[str]:
         """Read the promotion log and mark in one transaction: a rollback is before or after it."""
         with self.store.write() as connection:
-            digests = retention.prunable_digests(connection, self.policy, self.age)
+            digests = retention.prunable_digests(
+                connection, self.policy, self.age, self.store.backup.url
+            )
             for part in deletion.batched(digests):
                 this = blobs.c.digest.in_(part)
                 connection.execute(blobs.update().where(this).values(pruned_at=utc_now()))

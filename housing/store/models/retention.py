@@ -70,17 +70,19 @@ def readiness_by_model(connection: Connection) -> dict[int, Row[Any]]:
     return {row.model: row for row in rows}
 
 
-def prunable_digests(connection: Connection, policy: RetentionPolicy, days: int) -> tuple[str, ...]:
+def prunable_digests(
+    connection: Connection, policy: RetentionPolicy, days: int, backup_url: str
+) -> tuple[str, ...]:
     """Digests of blobs that nothing kept refers to.
 
     Those of models, their searches, evaluations and calibrations that are past their age, and what
-    batches had before they were packed.
+    batches had before they were packed, once every pack has a verified copy at `backup_url`.
     """
     before = utc_now() - timedelta(days=max(days, policy.horizon_days))
     packed = sa.select(packed_batches.c.batch)
     conditions = _of_kept_models(_kept(connection, policy, days), before)
     old, replaced = blobs.c.created_at < before, blobs.c.kind.in_(PACKED)
-    if _packing_is_over(connection, policy):
+    if _packing_is_over(connection, policy, backup_url):
         conditions |= {
             batches.c.segment: batches.c.id.not_in(packed),
             batch_splits.c.sides: batch_splits.c.batch.not_in(packed),
@@ -117,10 +119,15 @@ def _of_kept_models(kept: set[int], before: datetime) -> Conditions:
     }
 
 
-def _packing_is_over(connection: Connection, policy: RetentionPolicy) -> bool:
-    """Whether readers that listed the parts of a version before the last packing have ended."""
+def _packing_is_over(connection: Connection, policy: RetentionPolicy, backup_url: str) -> bool:
+    """Whether readers that listed the parts of a version before the last packing have ended, and
+    the backup has a copy of each pack: those of what it replaces are deleted as well."""
     newest = connection.scalar(sa.select(sa.func.max(packed_batches.c.packed_at)))
-    return newest is not None and newest < utc_now() - timedelta(hours=policy.orphan_hours)
+    if newest is None or newest >= utc_now() - timedelta(hours=policy.orphan_hours):
+        return False
+    copied = sa.select(backup_copies.c.digest).where(backup_copies.c.url == backup_url)
+    alone = sa.select(packed_batches.c.pack).where(packed_batches.c.pack.not_in(copied)).limit(1)
+    return connection.scalar(alone) is None
 
 
 def outdated_checks(before: datetime) -> sa.ColumnElement[bool]:

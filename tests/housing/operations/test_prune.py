@@ -411,11 +411,12 @@ def test_old_batches_are_packed_and_their_objects_go_a_day_later(
     again = prune.prune(original, seen)
     assert (again.packed, again.blobs) == (0, 0), "who listed the segments may still read them"
     later(2)
+    assert prune.prune(original, seen).blobs == 0, "the backup has no copy of the pack"
+    backup.create(original, seen)
     assert prune.prune(original, seen).blobs == 4, "two segments and their sides"
     assert pack in original.blobs.names()
     pd.testing.assert_frame_equal(datasets.read(original, 2), before)
     assert not doctor.examine(original, seen).damaged
-    backup.create(original, seen)
     assert backup.verify(original, seen).good
     shutil.copytree(seen.home / "keys", tmp_path / "elsewhere" / "keys")
     there = load_settings(home=tmp_path / "elsewhere")
