@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from housing.evaluation.metrics import losses
 from housing.metric import RMSE, metric_named
+from housing.schema import in_range
 
 Floats = npt.NDArray[np.float64]
 
@@ -40,7 +41,8 @@ def choose(
 ) -> EnsembleSelection:
     """Choose `size` models, one after the other, each the one that lowers the error most.
 
-    predicted: out-of-fold predictions of each candidate, shape (n,); tests: rows of each fold.
+    predicted: out-of-fold predictions of each candidate, shape (n,), as its model gives them;
+    tests: rows of each fold. As in service, the mean is held in the target's range, no member is.
     """
     chosen, mean = _greedy(predicted, y, tests, size, metric)
     nested = np.empty(len(y))
@@ -67,10 +69,10 @@ def _greedy(
         best = order[int(np.argmin(errors))]
         chosen[best] += 1
         total = total + predicted[best]
-    return chosen, total / size
+    return chosen, in_range(total / size)
 
 
 def _error(values: Floats, y: Floats, tests: Sequence[npt.NDArray[np.int64]], metric: str) -> float:
-    """Mean of the metric over the folds."""
-    loss, power = losses(metric, y, values), metric_named(metric).power
+    """Mean over the folds of the metric of these predictions, held in the target's range."""
+    loss, power = losses(metric, y, in_range(values)), metric_named(metric).power
     return float(np.mean([loss[rows].mean() ** power for rows in tests]))

@@ -94,8 +94,8 @@ def score(task: Task, sides: FoldData, y_train: Floats, y_test: Floats) -> FoldS
             model: Any = task.pipeline()
             model = model[-1] if task.key else model
             model.fit(sides.train, y_train)
-            predicted = in_range(np.asarray(model.predict(sides.test), dtype=np.float64))
-            value = error_of(y_test, predicted, task.metric)
+            predicted = np.asarray(model.predict(sides.test), dtype=np.float64)
+            value = error_of(y_test, in_range(predicted), task.metric)
             if task.with_training_error:
                 on_training = in_range(model.predict(sides.train))
                 on_training_rows = error_of(y_train, on_training, task.metric)

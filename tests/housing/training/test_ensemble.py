@@ -1,11 +1,12 @@
 import numpy as np
 
+from housing.schema import CATALOGUE, TARGET
 from housing.training.ensemble import choose
 
 
 def case(n=300, seed=0):
     rng = np.random.default_rng(seed)
-    y = rng.normal(size=n)
+    y = rng.normal(200_000, 1, size=n)
     tests = np.array_split(np.arange(n), 3)
     return y, tests, rng
 
@@ -17,7 +18,17 @@ def test_models_that_err_apart_are_put_together():
     choice = choose(predicted, y, tests, 4)
     assert choice.models == {4: 2, 7: 2}
     np.testing.assert_allclose(choice.predicted, y)
-    assert choice.cv_error < 1e-12
+    assert choice.cv_error < 1e-9
+
+
+def test_as_in_service_the_mean_is_held_in_the_range_of_the_target_and_no_member_is():
+    y, tests, rng = case()
+    error = np.where(rng.random(len(y)) < 0.5, 250_000, -250_000)  # below the range, half of them
+    choice = choose({0: y + error, 1: y - error}, y, tests, 2)
+    assert choice.models == {0: 1, 1: 1}
+    np.testing.assert_allclose(choice.predicted, y)
+    alone = choose({0: y - 250_000}, y, tests, 1)
+    np.testing.assert_array_equal(alone.predicted, CATALOGUE[TARGET].minimum)
 
 
 def test_the_best_alone_where_nothing_helps():
