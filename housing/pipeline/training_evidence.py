@@ -56,7 +56,8 @@ def out_of_fold_comparison(
         return None
     rows = rows[both]
     actual = rows[schema.TARGET].to_numpy(np.float64)
-    columns = actual, theirs[both], ours[both], row_cells(rows)
+    held = (schema.in_range(each[both]) for each in (theirs, ours))
+    columns = actual, *held, row_cells(rows)
     try:
         return compare(*columns, policy.metric, confidence=policy.confidence)
     except NotMeasurable:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from sklearn.dummy import DummyRegressor
 
 from housing import schema
 from housing.gate.expected_gain import standings
@@ -57,6 +58,19 @@ def test_three_runs_carry_what_is_known_from_verdict_to_verdict(
     errors = [np.mean((each[same] - actual[same]) ** 2) ** 0.5 for each in (ours, theirs)]
     assert evidence.training.rows == same.sum()
     assert evidence.training.effect == pytest.approx(errors[0] / errors[1] - 1)
+
+    lowest, policy = schema.CATALOGUE[schema.TARGET].minimum, GatePolicy(min_test_rows=50)
+    at_limit, beyond = (
+        training_evidence.out_of_fold_comparison(store, frame, (rows[1], rows[0]), constant, policy)
+        for constant in (
+            DummyRegressor(strategy="constant", constant=value).fit(
+                frame[[*schema.FEATURES]], actual
+            )
+            for value in (lowest, -1e9)
+        )
+    )
+    assert at_limit is not None
+    assert beyond == at_limit, "a prediction is held in the target's range here as everywhere"
 
     land("d.csv", 200, seed=2)
     third = crowned(store)
