@@ -6,6 +6,7 @@ losses themselves (`evaluation.metrics`), which need NumPy.
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 
 RMSE, MAE, RMSLE, PINBALL = "rmse", "mae", "rmsle", "pinball"
 
@@ -38,10 +39,11 @@ def metric_named(name: str) -> Metric:
     if name in KNOWN:
         return KNOWN[name]
     found = _PINBALL.fullmatch(name)
-    quantile = float(found[1] or 0.5) if found else 0.0
-    if not quantile:
+    written = Decimal(found[1] or "0.5") if found else Decimal(0)
+    if not found or not 0 < float(written) < 1:
         raise ValueError(
             f"there is no metric {name}; there are {', '.join(KNOWN)}, pinball and, for another "
             "quantile than 0.5, e.g. pinball:0.9"
         )
-    return Metric(f"{PINBALL}:{quantile:g}", f"pinball loss at {quantile:g}", quantile=quantile)
+    text = f"{written.normalize():f}"
+    return Metric(f"{PINBALL}:{text}", f"pinball loss at {text}", quantile=float(written))

@@ -161,6 +161,11 @@ def test_metrics_have_full_names():
     assert metric_named("pinball") == metric_named("pinball:0.5")
     assert metric_named("pinball:.9").name == "pinball:0.9"
     assert {metric_named(name).name for name in KNOWN} == set(KNOWN)
-    for name in ("r2", "pinball:0", "pinball:1", "pinball:0.0", "RMSE", ""):
+    for small in ("0.00001", "0.9999999", "0.123456789"):  # a stored name is read again
+        found = metric_named(f"pinball:{small}")
+        assert (found.name, found.quantile) == (f"pinball:{small}", float(small))
+        assert metric_named(found.name) == found
+    nearly_one = "pinball:0." + "9" * 20
+    for name in ("r2", "pinball:0", "pinball:1", "pinball:0.0", nearly_one, "RMSE", ""):
         with pytest.raises(ValueError, match="there are rmse, mae, rmsle, pinball"):
             metric_named(name)
