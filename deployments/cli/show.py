@@ -182,6 +182,7 @@ def show(
 ) -> None:
     """Print everything recorded about a model, dataset version, batch or run."""
     from housing.store import queries
+    from housing.store.objects.pages import page_storage
 
     letter, number = parse_id(id_, allowed="r" if verdict else "mvbr")
     if verdict:
@@ -196,6 +197,8 @@ def show(
         "r": queries.show_run,
     }[letter]
     found = _query(lambda connection: question(connection, number))
+    if letter == "r" and found["report"]:  # it was recorded where it lay then, on that machine
+        found["report"] = page_storage(load_settings()).location(f"report-r{number}.html")
     if as_json:
         emit_json(found)
         return

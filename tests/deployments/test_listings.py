@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -196,3 +198,15 @@ def test_settings_are_listed_with_their_source(housing: Housing) -> None:
     assert rows["HOUSING_SEARCH__FAMILIES"]["source"] == "environment"
     assert rows["HOUSING_GATE__RULE"]["source"] == "default"
     assert "HOUSING_GATE__RULE" in housing("settings").stdout
+
+
+def test_the_report_of_a_run_is_named_where_it_lies_now(
+    housing: Housing, populated_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "moved"
+    shutil.copytree(populated_home, home)
+    with sqlite3.connect(home / "housing.db") as database:  # as another machine has recorded it
+        database.execute("UPDATE runs SET report = '/srv/old/reports/report-r2.html' WHERE id = 2")
+    monkeypatch.setenv("HOUSING_HOME", str(home))
+    found = as_json(housing, "show", "r2")
+    assert found["report"] == str(home / "reports" / "report-r2.html")
