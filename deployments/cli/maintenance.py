@@ -141,11 +141,10 @@ def heal(
     """
     from housing.operations.heal import heal as heal_store
     from housing.operations.heal import heal_pages
-    from housing.store.objects.pages import page_storage
 
     with opened(claim=False, create=True) as (store, settings):
         done = heal_store(store, take_over=take_over)
-        pages = heal_pages(store, page_storage(settings))
+        pages = heal_pages(store, settings)
     text = f"{len(done.healed)} objects and {len(pages)} reports were copied back from the backup."
     answer(
         {**asdict(done), "pages": pages},

@@ -16,18 +16,19 @@ from housing import progress
 from housing.errors import Corrupt, HousingError, UnknownId
 from housing.keys import KEY_COLUMN
 from housing.monitoring.staleness import CLOCK_SLACK
+from housing.operations.heal import missing_reports
 from housing.operations.prune import old_files
 from housing.pipeline import rollback_readiness
 from housing.pipeline.evaluate import assert_no_leakage
 from housing.pipeline.notices import dates_in_the_future
 from housing.settings import Settings
 from housing.store.backups import replication, snapshots
-from housing.store.data import datasets
+from housing.store.data import datasets, packing
 from housing.store.database import ownership
 from housing.store.database.engine import LEASES, Store, database_now
 from housing.store.database.integrity import unsound
 from housing.store.database.open import HEAD, schema_version
-from housing.store.database.tables import backups, blobs, promotion_log, runs, utc_now
+from housing.store.database.tables import backups, blobs, promotion_log, utc_now
 from housing.store.models import artifacts, registry, retention
 from housing.store.objects import deletion
 from housing.store.objects.pages import page_storage
@@ -126,6 +127,8 @@ def _fix(store: Store, row: sa.Row[Any]) -> str:
     try:
         store.backup.get(row.digest, row.suffix)
     except HousingError:
+        if packing.made_again(store, row.digest):
+            return "`housing heal` (it is made again from what it replaced)"
         return f"no whole copy in the backup: {replication.without_a_copy(store, row)}"
     return "`housing heal` (the backup has a whole copy)"
 
@@ -195,13 +198,8 @@ def _clock(store: Store, settings: Settings) -> Iterator[Finding]:
 
 def _reports(store: Store, settings: Settings) -> Iterator[Finding]:
     """Each run within the rollback horizon that recorded a report still has it."""
-    since = utc_now() - timedelta(days=settings.retention.horizon_days)
-    with store.read() as connection:
-        query = sa.select(runs.c.id).where(runs.c.report.is_not(None), runs.c.started_at > since)
-        young = connection.scalars(query.order_by(runs.c.id)).all()
-    there = set(page_storage(settings).names())
-    if missing := [name for run in young if (name := f"report-r{run}.html") not in there]:
-        what = f"missing reports: {len(missing)}, e.g. {missing[0]}"
+    if missing := missing_reports(store, settings):
+        what = f"missing reports: {len(missing)}, e.g. report-r{missing[0]}.html"
         yield Finding(what, "`housing heal`, if a backup has them; the figures are in SQL")
 
 

@@ -1,17 +1,21 @@
 """Restores damaged or missing objects from the backup, on request."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import sqlalchemy as sa
 
 from housing import progress
-from housing.errors import Corrupt, UnknownId
+from housing.errors import Corrupt
 from housing.records import RunOutcome
+from housing.settings import Settings
 from housing.store.backups import replication, snapshots
+from housing.store.data import packing
 from housing.store.database import ownership
 from housing.store.database.engine import Store
-from housing.store.database.tables import blobs
-from housing.store.objects.pages import PageStorage
+from housing.store.database.tables import blobs, utc_now
+from housing.store.database.tables import runs as runs_table
+from housing.store.objects.pages import page_storage
 from housing.store.runs import runs
 
 
@@ -23,21 +27,38 @@ class Healed:
     lost: tuple[str, ...]
 
 
-def heal_pages(store: Store, pages: PageStorage) -> tuple[str, ...]:
-    """Copy missing pages back from the newest backup; returns their names. Corrupt if it cannot."""
-    try:
-        manifest = snapshots.read(store.backup, None)
-    except UnknownId:  # there is no backup
-        return ()
-    there = set(pages.names())
-    missing = [page for page in manifest.pages if page.name not in there]
-    for page in missing:
-        pages.write(page.name, store.backup.get(page.copy.digest, page.copy.suffix))
-    return tuple(page.name for page in missing)
+def missing_reports(store: Store, settings: Settings) -> tuple[int, ...]:
+    """Runs within the rollback horizon that recorded a report which is not there."""
+    since = utc_now() - timedelta(days=settings.retention.horizon_days)
+    with store.read() as connection:
+        query = sa.select(runs_table.c.id).where(runs_table.c.report.is_not(None))
+        query = query.where(runs_table.c.started_at > since).order_by(runs_table.c.id)
+        young = connection.scalars(query).all()
+    there = set(page_storage(settings).names())
+    return tuple(run for run in young if f"report-r{run}.html" not in there)
+
+
+def heal_pages(store: Store, settings: Settings) -> tuple[str, ...]:
+    """Copy missing pages back: those of the newest backup, and missing reports from older ones,
+    as a backup that was made since lacks them. Returns their names; Corrupt if it cannot.
+    """
+    pages, healed = page_storage(settings), list[str]()
+    for age, id_ in enumerate(reversed(snapshots.ids(store.backup))):
+        missing = missing_reports(store, settings)
+        if age and not missing:
+            break
+        of_them = tuple(part for run in missing for part in (f"report-r{run}.", f"r{run}-"))
+        there = set(pages.names())
+        for page in snapshots.read(store.backup, id_).pages:
+            if page.name not in there and (age == 0 or page.name.startswith(of_them)):
+                pages.write(page.name, store.backup.get(page.copy.digest, page.copy.suffix))
+                healed.append(page.name)
+    return tuple(healed)
 
 
 def heal(store: Store, *, take_over: bool = False) -> Healed:
-    """Read every object, and copy damaged ones back from the backup.
+    """Read every object, and copy damaged ones back from the backup; a pack that the backup lacks
+    is made again from what it replaced.
 
     First repair the marks of blob storage and backup: NotOwned where one may have the files of
     another database; `take_over` claims it.
@@ -53,11 +74,16 @@ def heal(store: Store, *, take_over: bool = False) -> Healed:
         query = sa.select(blobs.c.digest).where(blobs.c.pruned_at.is_(None))
         digests = connection.execute(query.order_by(blobs.c.digest)).scalars().all()
     healed: list[str] = []
-    lost = []
+    lost: dict[str, str] = {}
     for number, digest in enumerate(digests, start=1):
         try:
             healed += replication.heal(store, [digest])
         except Corrupt as error:
-            lost.append(str(error))
+            lost[digest] = str(error)
         progress.report("heal", number, len(digests))
-    return Healed(tuple(healed), tuple(lost))
+    for digest in list(lost):  # now that all it may be made of is healed
+        if data := packing.made_again(store, digest):
+            store.blobs.put(data, "parquet")
+            healed.append(digest)
+            del lost[digest]
+    return Healed(tuple(healed), tuple(lost.values()))

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from housing.keys import mix
+from housing.keys import keys_of_ids, mix
 from housing.training.fingerprints import row_words
 
 _LANES = 4
@@ -56,7 +56,13 @@ def _bits(column: pd.Series) -> npt.NDArray[np.uint64]:
     """Each value as 64 bits; all missing values alike, and 0.0 like -0.0."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column.cat.codes.to_numpy(dtype=np.int64).view(np.uint64)
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        return column.to_numpy(dtype="datetime64[us]").view(np.uint64)
     values = column.to_numpy()
+    if values.dtype == object:  # text
+        words = np.zeros(len(values), dtype=np.int64)
+        words[column.notna()] = keys_of_ids(column.dropna())
+        return words.view(np.uint64)
     if values.dtype == np.float64:
         values = np.where(np.isnan(values), np.nan, values + 0.0)
         return values.view(np.uint64)

@@ -25,9 +25,14 @@ def put_frame(store: Store, frame: pd.DataFrame) -> Blob:
 
 def put_table(store: Store, table: pa.Table) -> Blob:
     """Store a table as Parquet."""
+    return store.blobs.put(bytes_of(table), "parquet")
+
+
+def bytes_of(table: pa.Table) -> bytes:
+    """The Parquet file of a table."""
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
-    return store.blobs.put(buffer.getvalue(), "parquet")
+    return buffer.getvalue()
 
 
 def get_table(store: Store, digest: str, columns: Sequence[str] | None = None) -> pa.Table:

@@ -1,13 +1,18 @@
 """Packs: the rows of many batches in one object, and nothing else changes."""
 
+from pathlib import Path
+
 import pandas as pd
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
 from housing.errors import Corrupt
+from housing.keys import KEY_COLUMN
+from housing.operations.heal import heal
 from housing.store.data import copies, datasets, packing, parts, profiles
 from housing.store.data.row_status import CurrentRows
-from housing.store.database.tables import packed_batches
+from housing.store.database.tables import batches, packed_batches
 from housing.store.objects.blobs import BlobStore
 from housing.training.fingerprints import VALUES
 from tests.housing.store.data.test_datasets import append
@@ -78,6 +83,32 @@ def test_batches_are_withdrawn_restored_and_rolled_back_from_a_pack(filled, dist
     assert counted(CurrentRows(filled).compare(districts([10], revision=99))) == (0, 1, 0)
 
 
+def test_ids_and_times_of_rows_are_packed_and_compared(store, districts, add_batch, monkeypatch):
+    for number in range(packing.LOOSE):
+        frame = districts(range(10 * number, 10 * number + 10))
+        ids = pd.Series([f"a{key}" for key in frame[KEY_COLUMN]]).where(frame.index % 3 > 0, None)
+        times = pd.to_datetime(pd.Series(["2024-12-31T06:00:00Z", None] * 5), utc=True)
+        times = times.astype("datetime64[us, UTC]")
+        add_batch(store, frame.assign(district_id=ids, surveyed_at=times))
+        append(store)
+    before = datasets.read(store, packing.LOOSE)
+    get = packing.get_table
+    for column in ("district_id", "surveyed_at"):
+        with monkeypatch.context() as patch:
+
+            def read_back(*given, column=column):
+                table = get(*given)
+                at = table.column_names.index(column)
+                nulls = pa.nulls(len(table), table.schema.field(at).type)
+                return table.set_column(at, column, nulls)
+
+            patch.setattr(packing, "get_table", read_back)
+            with pytest.raises(Corrupt, match="has other rows"):
+                packing.pack(store)
+    assert packing.pack(store) == packing.LOOSE
+    pd.testing.assert_frame_equal(datasets.read(store, packing.LOOSE), before)
+
+
 def test_the_newest_pack_is_extended(filled, districts, add_batch, monkeypatch):
     packing.pack(filled)
     for number in range(packing.LOOSE):
@@ -112,6 +143,43 @@ def test_a_process_that_dies_before_the_switch_changes_nothing(filled, monkeypat
     for version, rows in before.items():
         pd.testing.assert_frame_equal(datasets.read(filled, version), rows)
     assert packing.pack(filled) == BATCHES
+
+
+def newest_pack(store):
+    with store.read() as connection:
+        newest = packed_batches.c.packed_at.desc()
+        return connection.scalar(sa.select(packed_batches.c.pack).order_by(newest).limit(1))
+
+
+def lose(store, digest):
+    Path(store.blobs.path(digest, "parquet")).unlink()
+
+
+def test_a_pack_that_the_backup_lacks_is_made_again_from_what_it_replaced(
+    filled, districts, add_batch
+):
+    packing.pack(filled)
+    first, before = newest_pack(filled), versions(filled)
+    lose(filled, first)
+    assert heal(filled).healed == (first,)
+    for version, rows in before.items():
+        pd.testing.assert_frame_equal(datasets.read(filled, version), rows)
+    for number in range(packing.LOOSE):
+        add_batch(filled, districts(range(1000 + 10 * number, 1010 + 10 * number)))
+        append(filled)
+    packing.pack(filled)
+    extended, rows = newest_pack(filled), datasets.read(filled, BATCHES + packing.LOOSE)
+    with filled.read() as connection:
+        segment = connection.scalar(sa.select(batches.c.segment).where(batches.c.id == 1))
+    for digest in (extended, segment):  # the former pack has the rows of that segment
+        lose(filled, digest)
+    assert heal(filled).healed == (extended,)
+    pd.testing.assert_frame_equal(datasets.read(filled, BATCHES + packing.LOOSE), rows)
+    for digest in (extended, first):
+        lose(filled, digest)
+    healed = heal(filled)
+    assert healed.healed == ()
+    assert f"The pack {extended[:12]}" in " ".join(healed.lost)
 
 
 def test_rows_that_are_not_those_of_the_batch_are_never_packed_again(filled, districts, add_batch):
