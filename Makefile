@@ -74,6 +74,8 @@ lock:
 	  $$(sed -n 's/^\([a-z0-9_.-]*\)==.*/--no-emit-package \1/p' requirements/run.txt)
 	uv pip compile requirements/mutation.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --no-annotate --no-emit-package yattag -o requirements/mutation.txt
+	uv pip compile requirements/sbom.in --override requirements/sbom.in --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements/sbom.txt
 	uv pip compile requirements/tables.in --no-deps --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --no-annotate -o requirements/tables.txt
 

@@ -89,3 +89,10 @@ def test_no_path_of_one_machine_and_no_index_address_is_in_the_lock_files() -> N
         text = lock.read_text()
         assert "://" not in text, lock
         assert "--hash=sha256:" in text
+
+
+def test_make_lock_writes_every_lock_file() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    written = re.findall(r"-o (requirements/\S+)", makefile.partition("\nlock:")[2])
+    present = {f"requirements/{path.name}" for path in (ROOT / "requirements").glob("*.txt")}
+    assert set(written) == present - {"requirements/team.txt"}
