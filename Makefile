@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 # from the first moment on. After it make prints a line of its own, "Interrupt".
 INSTALL := @$(PYTHON) -S deployments/install.py
 
-.PHONY: retrain test test-system test-postgresql soak check up bench flaml mutate lock clean format docs extras
+.PHONY: install retrain test test-system test-postgresql soak check up bench flaml mutate lock clean format docs extras
 
 # A table that is not there is reported before anything is installed; later `housing` does it, which
 # knows what is stored.
@@ -15,6 +15,8 @@ census := $(if $(wildcard $(VENV)/.run-installed)$(findstring ://,$($(TABLE))),,
 
 retrain: $(census) $(VENV)/.run-installed  ## one run now
 	@$(BIN)/housing retrain
+
+install: $(VENV)/.run-installed  ## the environment in .venv, and no run
 
 up: $(VENV)/.run-installed  ## Prefect server, schedules and runner, until Ctrl-C
 	@$(BIN)/housing up

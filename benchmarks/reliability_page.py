@@ -151,8 +151,10 @@ def cancel_text() -> str:
     if kept is None:
         return f"{NONE.capitalize()}."
     slowest, ended = max(kept["seconds"]), kept["ended"].get("cancelled", 0)
+    machine = kept["machine"]
     return (
-        f"{kept['times']} times: {ended} runs ended as cancelled, the slowest after "
+        f"{kept['times']} times, on {machine['cores']} cores with a load of "
+        f"{machine['load'][2]:.0f}: {ended} runs ended as cancelled, the slowest after "
         f"{slowest:.0f} s, and {kept['promotions']} promoted."
     )
 
