@@ -10,6 +10,8 @@ find . -type d \( -name tests -o -name __pycache__ \) -prune -exec rm -r {} +
 find . \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.h' \) -delete
 rm -r pyarrow/include pyarrow/*arrow_flight* pyarrow/_flight* pyarrow/libarrow_s3* pyarrow/_s3fs*
 find botocore/data -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name 'sso*' ! -name sts -exec rm -r {} +
+rm -r onnx/backend/test onnxruntime/capi/libonnxruntime.so* # test data, and a library for C programs
+rm -r onnxruntime/datasets onnxruntime/quantization onnxruntime/tools onnxruntime/transformers
 # Libraries in NAME.libs were changed after linking: `strip` may break them.
 find . -name '*.so*' -type f ! -path '*.libs/*' -exec strip --strip-unneeded {} +
 rm pyarrow/libarrow*.so pyarrow/libarrow*.so.*.*.* # copies of libarrow*.so.*
@@ -19,6 +21,7 @@ import asyncpg, matplotlib.backends.backend_svg, psycopg, pyarrow.compute, pyarr
 import deployments.cli.main, deployments.processes.prediction_api, deployments.processes.worker
 import deployments.processes.prefect_middleware, deployments.watchdog.main
 import distributed.cli.dask_scheduler, distributed.cli.dask_worker
+import housing.inference.onnx.convert, housing.inference.onnx.graph
 import flows.backfill, flows.decisions, flows.maintenance, flows.nightly
 import housing.pipeline.report, housing.operations.monitor, prefect.engine, prefect.flow_engine
 from prefect.cli._app import app

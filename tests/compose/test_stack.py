@@ -217,7 +217,7 @@ def test_the_image_is_small_and_lists_its_packages(images: dict[str, str]) -> No
         return int(subprocess.check_output(shown))
 
     base = images.get("PYTHON_IMAGE", PYTHON)
-    assert size(images["IMAGE"]) - size(base) < 565_000_000  # python:3.11-slim has 135 MB or less
+    assert size(images["IMAGE"]) - size(base) < 615_000_000  # python:3.11-slim has 135 MB or less
     read = ["docker", "run", "--rm", "--entrypoint", "cat", images["IMAGE"]]
     listed = json.loads(subprocess.check_output([*read, "/opt/housing/sbom.json"]))
     assert listed["bomFormat"] == "CycloneDX"
