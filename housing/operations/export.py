@@ -36,16 +36,15 @@ NO_MLFLOW = (
     "can run code by. Export to skops or onnx, or ask the server"
 )
 KINDS = ("skops", "onnx")
-RANGE = (
-    "The service sets a prediction below the target's minimum, or above its maximum, to that limit."
-)
 HOW = {
     "skops": "skops.io.load('model.skops', trusted=trusted_types).predict(frame of features); "
-    "types of this project need its package. check.csv has rows and what must come out.",
+    "types of this project need its package. check.csv has rows and what must come out. The "
+    "service sets a prediction below the target's minimum, or above its maximum, to that limit.",
     "onnx": "onnxruntime.InferenceSession('model.onnx').run(None, inputs): each feature is an "
     "input of shape (rows, 1), numbers as float64 (NaN where missing), categories as text (empty "
     "where missing). check.csv has rows and what must come out. A model that finds nearest rows "
-    "holds the training rows and their labels.",
+    "holds the training rows and their labels. A prediction below the target's minimum, or above "
+    "its maximum, is set to that limit, as by the service.",
 }
 TOLERANCE = 1e-9
 """Relative; what was written is read back and must predict what the model does."""
@@ -71,6 +70,8 @@ def export(store: Store, model: int, kind: str, folder: Path) -> list[Path]:
     golden = to_frame(get_table(store, row.golden))
     rows = golden[list(schema.FEATURES)]
     data, again = _as_skops(fitted, rows) if kind == "skops" else _as_onnx(fitted, model, rows)
+    if kind == "onnx":
+        golden[PREDICTION] = schema.in_range(golden[PREDICTION].to_numpy())
     worst = worst_difference(again, golden[PREDICTION].to_numpy())
     if not worst <= TOLERANCE:
         raise NotPossible(
@@ -95,7 +96,8 @@ def _as_skops(fitted: Any, rows: pd.DataFrame) -> tuple[bytes, Floats]:
 
 
 def _as_onnx(fitted: Any, model: int, rows: pd.DataFrame) -> tuple[bytes, Floats]:
-    data = to_onnx(fitted, {"model": f"m{model}", "target_unit": schema.UNIT})
+    facts = {"model": f"m{model}", "target_unit": schema.UNIT}
+    data = to_onnx(fitted, facts, in_range=True)
     return data, OnnxModel(data).predict(columns_of_frame(rows))
 
 
@@ -134,6 +136,6 @@ def _facts(facts: object, calibration: Calibration, types: list[str], how: str) 
                    "maximum": target.maximum},
         "trusted_types": types,
         "interval": None if calibration.interval is None else vars(calibration.interval),
-        "how": f"{how} {RANGE}",
+        "how": how,
     }  # fmt: skip
     return orjson.dumps(content, option=orjson.OPT_INDENT_2)

@@ -23,17 +23,22 @@ ROWS_AT_ONCE = 250
 """Rows that are asked together: neighbours are found by all distances to the training rows."""
 
 
-def to_onnx(model: Any, facts: Mapping[str, str] | None = None) -> bytes:
+def to_onnx(model: Any, facts: Mapping[str, str] | None = None, *, in_range: bool = False) -> bytes:
     """A fitted model as a graph from the table's columns to the target, in float64.
 
     Each feature is an input of shape (rows, 1): a float64 number, NaN where there is none, or a
     category as text, "" where there is none. The output `OUTPUT` has shape (rows,), in the target's
-    unit. `facts` are stored beside it. Raises NoOnnxForm.
+    unit; with `in_range` those beyond the target's declared range are set to its limit, as in
+    service. `facts` are stored beside it. Raises NoOnnxForm.
     """
     graph = Graph()
     table = {name: _input(graph, name) for name in FEATURES}
     try:
         result = predicted(model, table)
+        if in_range:
+            target = CATALOGUE[schema.TARGET]
+            result = result if target.minimum is None else np.maximum(result, target.minimum)
+            result = result if target.maximum is None else np.minimum(result, target.maximum)
     except NoOnnxForm:
         raise
     except Exception as error:  # whatever a function of arrays raises that is given tensors

@@ -210,6 +210,19 @@ def test_what_has_no_form_is_named(step: Any, words: str) -> None:
         to_onnx(model.fit(X, y))
 
 
+def test_predictions_are_held_in_the_range_of_the_target_as_in_service() -> None:
+    X, y = census(300)
+    model = BASELINES["linear"].build(0).fit(X, y)
+    rows = X[:40].reset_index(drop=True)
+    rows["population"] *= np.where(np.arange(40) % 2, 1.0, 1_000.0)
+    rows["total_rooms"] *= np.where(np.arange(40) % 3, 1.0, 1_000.0)
+    raw, target = model.predict(rows), schema.CATALOGUE[schema.TARGET]
+    assert raw.min() < target.minimum
+    assert raw.max() > target.maximum
+    found = OnnxModel(to_onnx(model, in_range=True)).predict(columns_of_frame(rows))
+    np.testing.assert_allclose(found, schema.in_range(raw), rtol=1e-9)
+
+
 def test_no_rows_have_no_predictions() -> None:
     X, y = census(100)
     model = OnnxModel(to_onnx(BASELINES["linear"].build(0).fit(X, y)))
