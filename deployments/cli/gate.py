@@ -1,6 +1,7 @@
 """Commands of the gate: power, explanation, decisions by hand."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -8,7 +9,15 @@ from rich.markup import escape
 from rich.table import Column
 
 from deployments.cli.id_parsing import Id, id_argument
-from deployments.cli.output import AsJson, Reason, bare_table, coloured, console, emit_json
+from deployments.cli.output import (
+    AsJson,
+    Reason,
+    answer,
+    bare_table,
+    coloured,
+    console,
+    emit_json,
+)
 from deployments.cli.store import opened
 from housing.metric import metric_named
 from housing.records import RunOutcome
@@ -117,6 +126,75 @@ def explain(run: Run = None, as_json: AsJson = False) -> None:
         texts = escape(check.message), escape(check.needs)
         table.add_row(check.name, coloured(check.outcome), *texts)
     console.print(table)
+
+
+@gate_app.command()
+def export(
+    run: Run = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File; r7.verdict.json if left out.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the verdict of a run as a signed file: evidence, policy, digests and verdict."""
+    from housing.operations.verdict_file import write
+    from housing.store.objects.filesystem import write_page
+
+    with opened() as (store, _):
+        name, content = write(store, run)
+    file = (out or Path(f"{name}.verdict.json")).resolve()
+    write_page(file, content)
+    answer({"run": name, "file": str(file)}, f"{file}", as_json=as_json)
+
+
+@gate_app.command()
+def key(as_json: AsJson = False) -> None:
+    """Print the public key (PEM) that verifies the verdict files of this installation."""
+    from housing.operations.verdict_file import public_key
+
+    with opened() as (store, _):
+        text = public_key(store.signer).decode()
+    answer({"public_key": text}, text.rstrip(), as_json=as_json)
+
+
+@gate_app.command()
+def verify(
+    file: Annotated[Path, typer.Argument(help="A file that `housing gate export` wrote.")],
+    public_key: Annotated[
+        Path | None, typer.Option(help="PEM file with the public key that must have signed it.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a verdict file's signature and judge its evidence again; needs no database.
+
+    Returns 0 where the key signed it and the verdict is the same, 1 where anything differs, 4 where
+    nothing differs but no --public-key was named, so that anyone may have signed it.
+    """
+    from housing.errors import FileUnreadable
+    from housing.operations.verdict_file import read_public_key
+    from housing.operations.verdict_file import verify as verified
+
+    trusted = None if public_key is None else read_public_key(public_key)
+    try:
+        found = verified(file.read_bytes(), trusted)
+    except OSError as error:
+        raise FileUnreadable(file=file, why=error.strerror or str(error)) from error
+    code = 1 if found.mismatches else 0 if found.trusted else RunOutcome.INCONCLUSIVE.exit_code
+    facts = {
+        "run": found.content.get("run"),
+        "verdict": found.replayed and found.replayed.recorded.outcome,
+        "rule": found.replayed and found.content["policy"].get("rule"),
+        "key": found.key,
+        "trusted": found.trusted,
+        "agrees": not found.mismatches,
+        "mismatches": found.mismatches,
+        "notes": found.notes,
+    }
+    texts = list(found.notes)
+    if found.replayed and not found.mismatches:
+        texts.insert(0, f"The evidence gives this verdict: {found.replayed.now.message}")
+        texts += [f"It is signed with the key of {public_key}."] if found.trusted else []
+    answer(facts, *texts, as_json=as_json, faults=found.mismatches, code=code)
 
 
 @app.command()

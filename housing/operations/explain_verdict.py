@@ -68,7 +68,7 @@ class Explained:
 def recorded(store: Store, run: int | None = None) -> Recorded:
     """The verdict of a run, or the newest one; NotPossible where there is none."""
     with store.read() as connection:
-        row = _newest(connection) if run is None else _of_run(connection, run)
+        row = row_of(connection, run)
     return Recorded(
         row.id,
         row.run,
@@ -76,6 +76,11 @@ def recorded(store: Store, run: int | None = None) -> Recorded:
         policies.read(row.policy),
         replay(row.evidence, row.policy, row.verdict),
     )
+
+
+def row_of(connection: Connection, run: int | None) -> Row[Any]:
+    """The evaluation of a run, or the newest one; NotPossible where there is none."""
+    return _newest(connection) if run is None else _of_run(connection, run)
 
 
 def _newest(connection: Connection) -> Row[Any]:

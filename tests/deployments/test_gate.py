@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from typer.testing import Result
 
-from housing.errors import NotPossible, UnknownId
+from housing.errors import FileUnreadable, NotPossible, UnknownId
 from housing.gate.check import CHECKS
 from housing.pipeline import approval
 from housing.pipeline.evaluate import JudgedEvaluation
@@ -107,6 +107,31 @@ def test_a_verdict_that_does_not_follow_from_its_evidence_is_reported(own: Housi
     assert not found["agrees"]
     assert found["differences"][0].startswith("verdict: recorded")
     assert "It does not agree" in own("show", "r2", "--verdict").stdout
+
+
+def test_a_verdict_file_is_exported_and_verified(
+    housing: Housing, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert as_json(housing, "gate", "export", "r2")["run"] == "r2"
+    Path("key.pem").write_text(housing("gate", "key").stdout)
+    monkeypatch.setenv("HOUSING_HOME", str(tmp_path / "empty"))
+    file = "r2.verdict.json"
+    found = as_json(housing, "gate", "verify", file, "--public-key", "key.pem")
+    assert found["agrees"]
+    assert found["trusted"]
+    assert found["rule"] == "no_regression"
+    text = housing("gate", "verify", file, "--public-key", "key.pem").stdout
+    assert "The evidence gives this verdict:" in text
+    assert "It is signed with the key of key.pem." in text
+    assert not as_json(housing, "gate", "verify", file, code=4)["trusted"]
+    edited = Path(file).read_text().replace('"outcome": "passed"', '"outcome": "failed"', 1)
+    Path(file).write_text(edited)
+    found = as_json(housing, "gate", "verify", file, "--public-key", "key.pem", code=1)
+    assert "The signature is not that of the content" in found["mismatches"][0]
+    assert not (tmp_path / "empty").exists()
+    refused(housing("gate", "verify", "none.json"), FileUnreadable, "No such file")
+    refused(housing("gate", "export", "r9"), UnknownId, "r9")
 
 
 def test_a_person_approves_or_rejects_at_a_terminal(own: Housing) -> None:

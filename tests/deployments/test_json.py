@@ -32,6 +32,7 @@ BEFORE: dict[str, list[tuple[str, ...]]] = {
     "dataset restore": [("dataset", "withdraw", "b2", *REASON)],
     "backup verify": [("backup", "create")],
     "backup restore": [("backup", "create")],
+    "gate verify": [("gate", "export", "-o", "verdict.json")],
 }
 """What makes a command possible."""
 
@@ -43,6 +44,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "dataset rollback": ("v1", *REASON), "dataset withdraw": ("b2", *REASON),
     "dataset restore": ("b2", *REASON), "dataset discard": ("b3",), "dataset accept": ("b3",),
     "problem new": ("rows.csv", "--target", "median_house_value", "--name", "of_mine"),
+    "gate verify": ("verdict.json",),
 }  # fmt: skip
 
 # `reproduce` ends with 1: the home's small models are none of the families of its settings.

@@ -1,7 +1,8 @@
 """Keyed signatures of artifacts: who may put bytes where they are stored cannot have them loaded.
 
-The key is kept outside the store: HOUSING_SIGNING_KEY, or a file made at first use. Not here: what
-is signed, and where signatures are kept (`artifacts`, and SQL).
+The key is kept outside the store: HOUSING_SIGNING_KEY, or a file made at first use. From it comes
+the Ed25519 key of verdict files, whose public half verifies and cannot sign. Not here: what is
+signed, and where signatures are kept (`artifacts`, SQL, `operations.verdict_file`).
 """
 
 import hashlib
@@ -11,6 +12,9 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import SecretStr
 
 from housing.errors import KeyMissing, SignatureWrong, StoreUnavailable, WrongKey
@@ -35,6 +39,12 @@ class Signer:
         """The signature of a text."""
         key = self._key() or self._put(secrets.token_hex(32))
         return f"{_id(key)}:{_mac(key, text)}"
+
+    def verdict_key(self) -> Ed25519PrivateKey:
+        """The key that signs verdict files, always the same for the same signing key."""
+        key = self._key() or self._put(secrets.token_hex(32))
+        derived = HKDF(SHA256(), 32, salt=None, info=b"housing verdict files").derive(key.encode())
+        return Ed25519PrivateKey.from_private_bytes(derived)
 
     def check(self, signature: str | None, text: str, what: str) -> None:
         """SignatureWrong, WrongKey or KeyMissing unless the key here signed the text."""
