@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from deployments.cli.id_parsing import Id, id_argument
+from deployments.cli.id_parsing import Id, id_argument, id_option, parse_id
 from deployments.cli.output import (
     AsJson,
     answer,
@@ -19,6 +19,7 @@ from deployments.cli.output import (
     warn,
 )
 from deployments.cli.store import opened
+from housing.errors import NotPossible
 from housing.formatting import amount, limits
 from housing.records import Interval
 from housing.schema import WORDING
@@ -103,18 +104,51 @@ def card(
 
 @app.command()
 def export(
-    model: Annotated[Id, id_argument("m", "A model, e.g. m7.")],
+    what: Annotated[
+        str, typer.Argument(metavar="ID", help="A model, m7, a dataset version, v3, or windows.")
+    ],
     to: Annotated[
-        str, typer.Option(help="Format: skops or onnx; mlflow prints why it is not supported.")
-    ] = "skops",
+        str | None,
+        typer.Option(
+            help="Of a model: skops (if left out) or onnx; mlflow prints why it is not supported. "
+            "Of v3 and windows: parquet."
+        ),
+    ] = None,
+    features: Annotated[
+        bool, typer.Option("--features", help="Of v3: also the features that a model is given.")
+    ] = False,
+    model: Annotated[
+        Id | None, id_option("m", "Whose features, e.g. m7; the champion's if left out.")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder; export-m7 if left out.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Export a stored model as files for other programs; the export is loaded and checked."""
+    """Export a stored model, the rows of a dataset version, or the monitor's windows, as files.
+
+    A model is loaded again and checked. Rows are in rows.parquet with key and side, features in
+    features.parquet, all columns in dictionary.json.
+    """
+    from housing.operations import export_data
     from housing.operations.export import export as write
 
+    letter, number = ("", 0) if what == "windows" else parse_id(what, allowed="mv")
+    kind = to or ("skops" if letter == "m" else "parquet")
+    if letter != "m" and kind != "parquet":
+        raise NotPossible(what=f"Exporting {what} to {kind}", why="rows are exported to parquet.")
+    if features and letter != "v":
+        why = "features are those of a dataset version: `housing export v3 --features --model m7`."
+        raise NotPossible(what=f"Exporting features of {what}", why=why)
+    folder = output or Path(f"export-{what}")
     with opened() as (store, _):
-        files = [*map(str, write(store, model, to, output or Path(f"export-m{model}")))]
-    answer({"model": model, "format": to, "files": files}, *files, as_json=as_json)
+        if letter == "m":
+            files = write(store, number, kind, folder)
+        elif letter == "v":
+            files = export_data.export_dataset(
+                store, number, folder, features=features, model=model
+            )
+        else:
+            files = export_data.export_windows(store, folder)
+    names = [str(file) for file in files]
+    answer({"exported": what, "format": kind, "files": names}, *names, as_json=as_json)

@@ -7,7 +7,7 @@ pipelines; any other model is asked as it is. Its answers are those of `model.pr
 declared range are set to its limit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ from housing.features.neighbours import in_threads
 from housing.features.space_filling_curve import along_curve
 from housing.inference.columns import Columns, columns_of_frame, frame_of
 from housing.training.fit import models_of
+from housing.training.lineage import feature_steps
 from housing.training.workers import one_thread
 
 Floats = npt.NDArray[np.float64]
@@ -157,20 +158,48 @@ class Predictor:
         """What each model of a mean predicts, shape (models, n); one model is a mean of itself."""
         if not self.parts:
             return _each(self.model, frame_of(columns))
+        predicted = np.empty(
+            (sum(len(part.models) for part in self.parts), len(columns[schema.FEATURES[0]]))
+        )
+
+        def answer(part: Part, first: int, rows: npt.NDArray[np.int64], values: Floats) -> None:
+            predicted[first : first + len(part.models), rows] = part.each(values)
+
+        self._each_block(columns, answer)
+        return predicted
+
+    def features(self, columns: Columns) -> list[Floats]:
+        """The features, shape (n, features), that each of the model's different pipelines has."""
+        if not self.parts:
+            return [
+                np.asarray(steps.transform(frame_of(columns)), dtype=np.float64)
+                for steps in feature_steps(self.model)
+            ]
+        found: dict[int, list[tuple[npt.NDArray[np.int64], Floats]]] = {}
+
+        def keep(_: Part, first: int, rows: npt.NDArray[np.int64], values: Floats) -> None:
+            found.setdefault(first, []).append((rows, values))
+
+        self._each_block(columns, keep)
+        wholes = []
+        for _, blocks in sorted(found.items()):
+            order = np.argsort(np.concatenate([rows for rows, _ in blocks]))
+            wholes.append(np.concatenate([values for _, values in blocks])[order])
+        return wholes
+
+    def _each_block(self, columns: Columns, work: Callable[..., None]) -> None:
+        """Call `work` with each part, the number of its first model, rows, and their features."""
         numbers, categories = split_columns(columns)
-        predicted = np.empty((sum(len(part.models) for part in self.parts), len(numbers)))
         # Rows that are near each other are worked on together; `along_curve` says why.
         order = along_curve(numbers[:, _COORDINATES])
 
         def answer(start: int) -> None:
             rows, first = order[start : start + CHUNK_ROWS], 0
             for part in self.parts:
-                values = part.features.compute(numbers[rows], categories[rows])
-                predicted[first : first + len(part.models), rows] = part.each(values)
+                work(part, first, rows, part.features.compute(numbers[rows], categories[rows]))
                 first += len(part.models)
 
         in_threads(answer, range(0, len(order), CHUNK_ROWS), self.threads)
-        return predicted
 
     def agrees(self, frame: pd.DataFrame) -> bool:
         """Whether it says of these rows what the model does, of many at once and of a few."""

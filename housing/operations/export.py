@@ -59,10 +59,7 @@ def export(store: Store, model: int, kind: str, folder: Path) -> list[Path]:
     if kind not in KINDS:
         why = f"{NO_MLFLOW}." if kind == "mlflow" else "it is skops, onnx or mlflow."
         raise NotPossible(what=f"Exporting m{model} to {kind}", why=why)
-    if folder.exists() and not folder.is_dir():
-        raise NotPossible(what=f"Writing into {folder}", why="it is a file. Name a folder.")
-    if folder.exists() and any(folder.iterdir()):
-        raise NotPossible(what=f"Writing into {folder}", why="it is not empty. Name another.")
+    must_be_free(folder)
     with store.read() as connection:
         row = registry.model(connection, model)
     fitted = artifacts.get_model(store, row.artifact)
@@ -85,7 +82,7 @@ def export(store: Store, model: int, kind: str, folder: Path) -> list[Path]:
         "model.json": facts,
         "check.csv": check.to_csv(index=False).encode(),
     }
-    _write_all(folder.resolve(), contents)
+    write_all(folder.resolve(), contents)
     return [folder / name for name in contents]
 
 
@@ -101,7 +98,15 @@ def _as_onnx(fitted: Any, model: int, rows: pd.DataFrame) -> tuple[bytes, Floats
     return data, OnnxModel(data).predict(columns_of_frame(rows))
 
 
-def _write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
+def must_be_free(folder: Path) -> None:
+    """NotPossible where a folder that is to be written is in use."""
+    if folder.exists() and not folder.is_dir():
+        raise NotPossible(what=f"Writing into {folder}", why="it is a file. Name a folder.")
+    if folder.exists() and any(folder.iterdir()):
+        raise NotPossible(what=f"Writing into {folder}", why="it is not empty. Name another.")
+
+
+def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
     """Write a folder at once, so that two exports never share one."""
     scratch = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
     try:

@@ -40,6 +40,9 @@ COPY = 0.9999
 """Rank correlation with the target from which on a column holds the target. An honest column of
 which the target is a multiple, but for a few per cent, stays below."""
 
+OF_LABEL = GROUPS["labels"].unit
+"""Unit of features of other rows' labels."""
+
 STANDARD_ERRORS = 8.0
 """Of the rank correlation with shuffled labels: the most that a column may have."""
 
@@ -87,7 +90,7 @@ def output_columns(
             _refuse(who, step, faults | dict(_leaking(related, by_chance, len(rows))))
         found += [
             OutputColumn(
-                who, name, _unit(step, name), float(features[name].isna().mean()),
+                who, name, unit_of(step, name), float(features[name].isna().mean()),
                 related[name],
                 "constant" if features[name].nunique(dropna=False) == 1 else twice.get(name, ""),
             )
@@ -123,7 +126,7 @@ def _correlations(features: pd.DataFrame, y: Floats) -> dict[str, float]:
     return dict(zip(map(str, features), found.tolist(), strict=True))
 
 
-def _own_columns(step: Any) -> dict[str, Derived]:
+def own_columns(step: Any) -> dict[str, Derived]:
     """The numbers of the table and the derived columns in a step, by their full name."""
     found: dict[str, Derived] = {}
     for entry, each, columns in getattr(step, "transformers", ()):
@@ -142,7 +145,7 @@ def _constant_or_twice(
     All rows are read to be sure. What is derived of constant numbers alone, or of one without any
     value, is not wrong: in the first rows of a table it may be constant, e.g. a month.
     """
-    columns = _own_columns(step)
+    columns = own_columns(step)
 
     def values(name: str, frame: pd.DataFrame) -> "pd.Series[float]":
         column = columns[name]
@@ -206,10 +209,10 @@ def _refuse(families: str, step: Any, faults: Mapping[str, str]) -> None:
     )
 
 
-def _unit(step: Any, name: str) -> str:
+def unit_of(step: Any, name: str) -> str:
     """The unit of an output column, by its full name."""
     entry, group = name.partition("__")[0], group_of(name)
-    own = _own_columns(step).get(name)
+    own = own_columns(step).get(name)
     parts = step.get_params()
     if any(n.startswith(f"{entry}__") and isinstance(p, StandardScaler) for n, p in parts.items()):
         return "standard deviations"
@@ -217,6 +220,6 @@ def _unit(step: Any, name: str) -> str:
         return own.unit or CATALOGUE[own.name].unit
     if group in GROUPS:
         return GROUPS[group].unit
-    return {"category": "0 or 1", "geo": "similarity, 0 to 1", SIMILAR: "of the label"}.get(
+    return {"category": "0 or 1", "geo": "similarity, 0 to 1", SIMILAR: OF_LABEL}.get(
         group or entry, ""
     )

@@ -40,6 +40,11 @@ def recent(
     return rows[::-1]
 
 
+def every(connection: Connection) -> Sequence[Row[Any]]:
+    """All windows that are kept, oldest first."""
+    return connection.execute(sa.select(monitor_windows).order_by(monitor_windows.c.id)).all()
+
+
 def labelled_rows(connection: Connection, source: str, promotion: int) -> Sequence[LabelledRows]:
     """Labelled rows of each window of a promotion, oldest first."""
     query = sa.select(monitor_windows.c.labelled_rows).where(
