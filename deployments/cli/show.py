@@ -178,12 +178,21 @@ def show(
     verdict: Annotated[
         bool, typer.Option("--verdict", help="Recompute the verdict of a run and compare.")
     ] = False,
+    lineage: Annotated[
+        bool,
+        typer.Option(
+            "--lineage", help="Print a Mermaid graph of a model: columns, features, decisions."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Print everything recorded about a model, dataset version, batch or run."""
     from housing.store import queries
     from housing.store.objects.pages import page_storage
 
+    if lineage:
+        _show_lineage(parse_id(id_, allowed="m")[1], as_json=as_json)
+        return
     letter, number = parse_id(id_, allowed="r" if verdict else "mvbr")
     if verdict:
         from deployments.cli.gate import print_replayed
@@ -205,6 +214,17 @@ def show(
     from deployments.cli.details import print_details
 
     print_details(found)
+
+
+def _show_lineage(model: int, *, as_json: bool) -> None:
+    from housing.operations.lineage import lineage
+
+    with opened() as (store, _):
+        found = lineage(store, model)
+    if as_json:
+        emit_json(found)
+    else:
+        console.print(found["mermaid"], markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()

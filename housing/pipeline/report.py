@@ -28,10 +28,11 @@ from housing.settings import Settings
 from housing.store.data import batches, profiles
 from housing.store.data.segments import get_table
 from housing.store.database.engine import Store
-from housing.store.models import registry, searches
+from housing.store.models import artifacts, registry, searches
 from housing.store.objects.pages import page_storage
 from housing.store.runs import runs
 from housing.training.curves import Curve
+from housing.training.lineage import FeatureGroup, definitions, grouped
 from housing.training.search import best
 
 log = logging.getLogger("housing")
@@ -146,6 +147,7 @@ def _with_models(
         best=best(trials).candidate.index,
         importances=model.importances,
         groups=model.groups,
+        lineage=_lineage(store, model),
     )
     if evaluation is None:
         return report
@@ -158,6 +160,15 @@ def _with_models(
         verdict=TypeAdapter(Verdict).validate_python(evaluation.verdict),
         test=_test_set(store, evaluation),
     )
+
+
+def _lineage(store: Store, model: Row[Any]) -> tuple[FeatureGroup, ...]:
+    """The features of a model by their columns; a model that cannot be read has none here."""
+    try:
+        return grouped(definitions(artifacts.get_model(store, model.artifact)))
+    except HousingError as error:
+        log.warning("the report does not show the features of m%d: %s", model.id, error)
+        return ()
 
 
 def _name(model: Row[Any]) -> str:

@@ -21,6 +21,7 @@ from housing.records import (
     Verdict,
 )
 from housing.training.curves import Curve
+from housing.training.lineage import FeatureGroup
 
 Column = npt.NDArray[np.floating[Any]]
 
@@ -72,6 +73,7 @@ class RunReport:
     comparison: Mapping[str, Any] = field(default_factory=dict)  # families and baselines
     curves: tuple[Curve, ...] = ()  # learning and validation curve, where measured
     preprocessing: tuple[Mapping[str, Any], ...] = ()  # columns of features, as recorded
+    lineage: tuple[FeatureGroup, ...] = ()  # the challenger's features by their columns
     best: int | None = None  # index of the candidate that was refitted
     importances: Mapping[str, float] = field(default_factory=dict)  # column -> importance
     groups: Mapping[str, float] = field(default_factory=dict)  # group of features -> share

@@ -305,6 +305,12 @@ def newest_evaluation(connection: Connection, challenger: int) -> Row[Any] | Non
     return _newest(connection, sa.select(evaluations).where(evaluations.c.challenger == challenger))
 
 
+def evaluations_of(connection: Connection, challenger: int) -> Sequence[Row[Any]]:
+    """All evaluations of a challenger, oldest first."""
+    its = sa.select(evaluations).where(evaluations.c.challenger == challenger)
+    return connection.execute(its.order_by(evaluations.c.id)).all()
+
+
 def newest_evaluation_of_each(connection: Connection, among: Sequence[int]) -> Sequence[Row[Any]]:
     """The last evaluation of each of some challengers that has one."""
     newest = sa.select(sa.func.max(evaluations.c.id)).where(evaluations.c.challenger.in_(among))

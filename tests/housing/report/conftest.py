@@ -25,6 +25,7 @@ from housing.records import (
     Trial,
 )
 from housing.report.data import QuarantinedRow, RunReport, TestSet
+from housing.training.lineage import FeatureGroup
 
 START = datetime(2026, 11, 24, 2, tzinfo=UTC)
 
@@ -105,6 +106,12 @@ def make_report(located):
             verdict=verdict,
             trials=(trial(0, rmse=42_000.0), trial(1), trial(2, "extra_trees", error="too deep")),
             best=1,
+            lineage=(
+                FeatureGroup("", ("median_income",), ("number__median_income",)),
+                FeatureGroup(
+                    "ratios", ("total_rooms", "households"), ("ratios__rooms_per_house",)
+                ),
+            ),
             importances={"median_income": 0.7, "latitude": 0.3},
             test=TestSet(rows.actual, new.values, (longitude, latitude)),
             batches=(

@@ -75,6 +75,8 @@ def test_the_page_reads_in_the_order_of_what_matters(make_report, promoted):
         "Predicted and recorded prices",
         "Map of errors",
         "Feature importance",
+        "Lineage",
+        "total_rooms, households ratios ratios__rooms_per_house",
         "Duration by step",
         "Earlier runs",
     ]
