@@ -1,7 +1,7 @@
 """Verdict files: a decision of the gate with all that it follows from, signed.
 
-Whoever has the file and the public key can judge the evidence again, on a machine without our
-database, and cannot make another file. Not here: the key (`store.objects.signing`).
+With the file and the public key the evidence can be judged again on a machine without our
+database, and no other file can be made. Not here: the key (`store.objects.signing`).
 """
 
 import hashlib
@@ -110,7 +110,7 @@ def verify(data: bytes, trusted: str | None = None) -> Verified:
         )
     if trusted is not None and content.get("public_key") != trusted:
         mismatches.append(
-            f"It names the key {key[:16] or 'of nobody'}, and --public-key is {trusted[:16]}: ask "
+            f"It names the key {key[:16] or 'none'}, and --public-key is {trusted[:16]}: ask "
             "who exported it, or name the public key of the time before the signing key changed."
         )
     try:
@@ -128,7 +128,7 @@ def verify(data: bytes, trusted: str | None = None) -> Verified:
 
 
 def _judged(content: Json, replayed: Replayed) -> tuple[list[str], list[str]]:
-    """Mismatches and notes about a file's content, whoever signed it."""
+    """Mismatches and notes about a file's content, apart from its signature."""
     found, notes = [], []
     if content["simulated"]:
         rows = schema.WORDING.rows

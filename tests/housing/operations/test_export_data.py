@@ -151,7 +151,8 @@ def test_windows_and_signals(copied: Any, tmp_path: Path) -> None:
     assert len(pd.read_parquet(tmp_path / "none" / "windows.parquet")) == 0
     windows = pd.read_parquet(tmp_path / "some" / "windows.parquet")
     signals = pd.read_parquet(tmp_path / "some" / "signals.parquet")
-    assert windows["source"].tolist() == [window.source for window in looked.windows]
+    # The window of labels, in which nothing is judged, is in the table as well.
+    assert windows["source"].tolist() == ["labels", *(window.source for window in looked.windows)]
     assert set(signals["window"]) <= set(windows["window"])
     assert signals["fired"].sum() == sum(s.fired for w in looked.windows for s in w.signals)
     found = dictionary(tmp_path / "some")
