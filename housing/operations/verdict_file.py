@@ -101,7 +101,7 @@ def verify(data: bytes, trusted: str | None = None) -> Verified:
         mismatches.append(f"The file was written again or edited since it was exported: {AGAIN}.")
     key, signature = str(content.get("public_key")), str(content.get("signature"))
     if not _signed(signed, key, signature):
-        mismatches.append(f"The signature is not that of the content: it was changed. {AGAIN}.")
+        mismatches.append(f"The signature is not that of the content: it was changed: {AGAIN}.")
         key = ""
     elif trusted is None:
         notes.append(

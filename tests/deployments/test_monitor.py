@@ -11,7 +11,7 @@ from tests.deployments.test_decisions import copied as copied
 
 def test_a_monitoring_run_is_shown_and_recorded(copied: Housing) -> None:
     done = copied("monitor", "--json")
-    said = json.loads(done.output)
+    said = json.loads(done.stdout)
     assert done.exit_code == 3  # b3 is quarantined
     assert said["model"] == "m2"
     assert [w["source"] for w in said["windows"]][-1] == "clock"
@@ -21,7 +21,7 @@ def test_a_monitoring_run_is_shown_and_recorded(copied: Housing) -> None:
 
 def test_a_card_of_the_champion(copied: Housing) -> None:
     done = copied("card", "--json")
-    said = json.loads(done.output)
+    said = json.loads(done.stdout)
     assert done.exit_code == 0
     assert said["model"] == "m2"
     assert "Model card of m2" in Path(said["html"]).read_text()
