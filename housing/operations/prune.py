@@ -5,7 +5,7 @@ meanwhile; other writers are safe by `store.objects.deletion`. Nothing within th
 is deleted.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -166,7 +166,8 @@ class _Pruner:
         return _Plan(prunable, orphans, dropped, copies, sum(counts), pages, loose, notice)
 
     def _old_pages(self) -> list[str]:
-        """Pages that were last written before the age, without the cards of kept champions."""
+        """Pages that were last written before the age, without the cards of kept champions, and
+        what interrupted writers left."""
         with self.store.read() as connection:
             kept = retention.champions(connection, self.policy, self.age)
         cards = {f"card-m{model}" for model in kept}
@@ -175,7 +176,7 @@ class _Pruner:
             with suppress(FileNotFoundError):
                 if PurePath(name).stem not in cards and self.pages.modified(name) < old:
                     found.append(name)
-        return found
+        return [*found, *_older(self.pages, self.pages.left_over(), self.policy)]
 
     def act(self, plan: _Plan) -> PruneResult:
         """Delete it, except what has come into use since the plan was made; then pack batches."""
@@ -256,10 +257,19 @@ def old_files(
 
     The age is not needed for safety: it saves a writer from storing its bytes again.
     """
+    unnamed = (
+        name
+        for name in storage.names()
+        for blob in [BLOB_NAME.fullmatch(name)]
+        if is_scratch(name) or (blob and blob["digest"] not in wanted)
+    )
+    return _older(storage, unnamed, policy)
+
+
+def _older(storage: DurableFileSystem, names: Iterable[str], policy: RetentionPolicy) -> list[str]:
+    """Those of the files that were last written more than `orphan_hours` ago."""
     old, found = utc_now() - timedelta(hours=policy.orphan_hours), []
-    for name in storage.names():
-        blob = BLOB_NAME.fullmatch(name)
-        if is_scratch(name) or (blob and blob["digest"] not in wanted):
-            with suppress(FileNotFoundError):
-                found += [name] if storage.modified(name) < old else []
+    for name in names:
+        with suppress(FileNotFoundError):
+            found += [name] if storage.modified(name) < old else []
     return found

@@ -34,6 +34,10 @@ class PageStorage(DurableFileSystem):
         """All pages, without what interrupted writers left."""
         return (name for name in super().names(below, raw=raw) if not is_scratch(name))
 
+    def left_over(self) -> Iterator[str]:
+        """Files that interrupted writers left, and those that are being written."""
+        return filter(is_scratch, super().names())
+
     def served(self, name: str) -> bytes:
         """A page for a browser; FileNotFoundError where there is none, or it is no page's name."""
         if not PAGE.fullmatch(name):

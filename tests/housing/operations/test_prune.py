@@ -106,6 +106,20 @@ def test_challengers_go_and_whatever_was_champion_stays(
     ) in [tuple(row) for row in kinds]
 
 
+def test_what_interrupted_writers_left_among_the_reports_is_deleted(
+    original: Store, seen: Settings
+) -> None:
+    folder = seen.home / "reports"
+    old, fresh = folder / ".writing-old", folder / ".writing-fresh"
+    for path in (old, fresh):
+        path.write_text("half a page")
+    hours = seen.retention.orphan_hours + 1
+    os.utime(old, (time.time() - 3600 * hours,) * 2)
+    pages = prune.prune(original, seen, dry_run=True).pages
+    assert prune.prune(original, seen).pages == pages == 1
+    assert (old.exists(), fresh.exists()) == (False, True)
+
+
 SOURCES = ("predictions", "batches", "clock", "labels")
 
 
