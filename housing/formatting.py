@@ -117,6 +117,12 @@ def _signed(digits: str, suffix: str = "") -> str:
     return "0" if is_zero else digits.replace("-", MINUS) + suffix
 
 
+def parameter_name(name: str) -> str:
+    """A parameter of a pipeline as people read it: "max leaf nodes"."""
+    words = [word for word in name.split("__") if word not in ("model", "preprocess", "regressor")]
+    return " ".join(words or name.split("__")).replace("_", " ")
+
+
 def parameter(value: Any) -> Any:
     """A parameter of a model: a fraction with three significant digits, anything else as it is."""
     return f"{value:.3g}" if isinstance(value, float) and abs(value) < 1000 else value
@@ -234,8 +240,10 @@ def duration(seconds: float) -> str:
 
 
 def unbroken(text: str) -> str:
-    """Text with a no-break space before each percent sign."""
-    return text.replace(" %", "\N{NO-BREAK SPACE}%")
+    """Text with a no-break space before each percent sign, and no break after a minus sign."""
+    text = text.replace(" %", "\N{NO-BREAK SPACE}%")
+    symbol = PROBLEM.amount.symbol
+    return text.replace(MINUS + symbol, f"{MINUS}\N{WORD JOINER}{symbol}") if symbol else text
 
 
 def writable(text: str) -> str:

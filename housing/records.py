@@ -217,9 +217,10 @@ class UnseenPlaces:
     rows: int  # that both models predict
     seen_rows: int  # training rows at random, some in these blocks
     unseen_rows: int  # training rows from other blocks
-    seen: float  # RMSE after training on the former, in the target's unit
-    unseen: float  # RMSE after training on the latter
-    change: Interval  # of the RMSE from `seen` to `unseen`, relative
+    seen: float  # error after training on the former, by `metric`
+    unseen: float  # error after training on the latter
+    change: Interval  # from `seen` to `unseen`, relative
+    metric: str = "rmse"  # older records know no other
 
 
 @dataclass(frozen=True)

@@ -127,11 +127,13 @@ def _measured(
     size = np.abs(actual - predicted)
     with one_thread():  # for a few rows, waking others takes longer than they save
         examples = list(_examples(served, test, predicted, size))
-    return metrics, float(np.median(size)), _slices(served, test, predicted), examples
+    return metrics, float(np.median(size)), _slices(served, test, predicted, metric), examples
 
 
-def _slices(served: LoadedModel, test: pd.DataFrame, predicted: Any) -> list[SliceFigures]:
-    """Groups of slices and strata, each beside all other test rows."""
+def _slices(
+    served: LoadedModel, test: pd.DataFrame, predicted: Any, metric: str
+) -> list[SliceFigures]:
+    """Groups of slices and strata, each beside all other test rows; errors by `metric`."""
     inside = {(s.column, s.name): s.coverage for s in served.calibration.slices}
     actual, where = test[schema.TARGET].to_numpy(np.float64), row_cells(test)
     groups = {
@@ -143,13 +145,13 @@ def _slices(served: LoadedModel, test: pd.DataFrame, predicted: Any) -> list[Sli
     }
     found = []
     for (column, name), rows in groups.items():
-        metrics = measure(actual[rows], predicted[rows], where=where.of(rows))
+        metrics = measure(actual[rows], predicted[rows], where=where.of(rows), metric=metric)
         rest: Interval | None = None
         with suppress(NotMeasurable):  # a group of all rows
-            rest = compare_groups(actual, predicted, rows, where, confidence=0.95)
+            rest = compare_groups(actual, predicted, rows, where, metric, confidence=0.95)
         found.append(
             SliceFigures(
-                column, name, metrics.rows, metrics.rmse, inside.get((column, name)),
+                column, name, metrics.rows, metrics.error, inside.get((column, name)),
                 metrics.within_10, rest,
             )
         )  # fmt: skip

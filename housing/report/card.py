@@ -27,10 +27,10 @@ class SliceFigures:
     column: str
     name: str
     rows: int
-    rmse: Interval
+    error: Interval  # by the metric that decides
     share_inside: Interval | None  # of the prediction interval
     within_10: float  # share of rows predicted within 10 % of the value
-    against_rest: Interval | None  # relative difference of the RMSE from that of the other rows
+    against_rest: Interval | None  # relative difference of the error from that of the other rows
 
     @property
     def label(self) -> str:

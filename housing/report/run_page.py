@@ -22,7 +22,7 @@ from housing.gate.power import (
     earlier_comparisons,
     operating_characteristic,
 )
-from housing.metric import MAE, RMSE
+from housing.metric import MAE, RMSE, metric_named
 from housing.records import Metrics
 from housing.report import gate_plots, plots, wording
 from housing.report.data import RunReport
@@ -187,6 +187,8 @@ def environment() -> Environment:
     environment.filters.update(
         count=formatting.count,
         amount=formatting.amount,
+        parameter_name=formatting.parameter_name,
+        metric=lambda name: metric_named(name).label,
         error=formatting.error_amount,
         error_text=formatting.error_text,
         error_label=formatting.error_label,

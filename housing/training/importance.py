@@ -62,7 +62,7 @@ def importances(
         return Importances(
             _shares({str(n): [n] for n in rows}, model.predict, rows, labels, plan.seed),
             _group_importances(model, rows, labels, plan.seed),
-            unseen_places(model, other, X, y, train),
+            unseen_places(model, other, X, y, train, plan.metric),
         )
 
 

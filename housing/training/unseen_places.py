@@ -9,6 +9,7 @@ from housing.errors import NotMeasurable
 from housing.evaluation.compare import compare_pair, paired
 from housing.evaluation.metrics import error_of
 from housing.evaluation.spatial_se import grid, row_cells
+from housing.metric import RMSE
 from housing.records import Interval, UnseenPlaces
 from housing.schema import LOCATION, in_range
 
@@ -28,12 +29,13 @@ def unseen_places(
     X: pd.DataFrame,
     y: npt.NDArray[np.float64],
     train: npt.NDArray[np.int64],
+    metric: str = RMSE,
 ) -> UnseenPlaces | None:
     """Leave out whole blocks of places, and compare on their rows two models of one recipe.
 
     `seen` is fitted on the rows `train` of X and y; `unseen` gets as many rows from the other
-    blocks, or all of them, and is fitted here. None without a location, and where most rows
-    lie in one block: the other model would learn from too few.
+    blocks, or all of them, and is fitted here. The error is by `metric`. None without a location,
+    and where most rows lie in one block: the other model would learn from too few.
     """
     if LOCATION is None:
         return None
@@ -54,7 +56,7 @@ def unseen_places(
         where = row_cells(shown)
         known, new = (in_range(model.predict(shown)) for model in (seen, unseen))
         pair = paired(y[rows], known, new, where)
-        found = compare_pair(pair, confidence=0.95).interval
+        found = compare_pair(pair, metric, confidence=0.95).interval
     except NotMeasurable:
         return None
     ratio = 1 + found.value
@@ -65,7 +67,8 @@ def unseen_places(
         rows=len(rows),
         seen_rows=len(train),
         unseen_rows=len(elsewhere),
-        seen=error_of(pair.actual, pair.champion),
-        unseen=error_of(pair.actual, pair.challenger),
+        seen=error_of(pair.actual, pair.champion, metric),
+        unseen=error_of(pair.actual, pair.challenger, metric),
         change=Interval(found.value, float(lower), float(upper), found.confidence),
+        metric=metric,
     )

@@ -87,3 +87,15 @@ def test_ticks_of_an_axis_differ_and_keep_their_value(first, step, power, n):
 )
 def test_agreement_is_said_without_an_exponent(worst: float, shown: str) -> None:
     assert agreement(worst) == shown
+
+
+def test_a_parameter_is_named_in_words():
+    names = ["model__max_leaf_nodes", "preprocess__geo__n_clusters", "model__regressor__model__C"]
+    assert list(map(formatting.parameter_name, names)) == ["max leaf nodes", "geo n clusters", "C"]
+    assert formatting.parameter_name("model") == "model"
+
+
+def test_no_line_ends_between_a_minus_sign_and_its_symbol():
+    assert formatting.unbroken(f"worth {formatting.amount(-492_725)}, 3 %") == (
+        "worth \u2212\u2060$492,725, 3\u00a0%"
+    )

@@ -11,10 +11,13 @@ from deployments.cli.main import app
 from housing import schema
 from housing.evaluation.metrics import error_of
 from housing.gate import evidence as records
+from housing.keys import KEY_COLUMN
 from housing.operations.explain_verdict import recorded
+from housing.pipeline.model_card import collect
 from housing.pipeline.skip_check import what_next
 from housing.settings import load_settings
 from housing.store import queries
+from housing.store.data import datasets
 from housing.store.data.segments import get_table
 from housing.store.database.engine import Store
 from housing.store.models import registry, searches
@@ -58,9 +61,22 @@ def test_a_run_searches_judges_and_reports_by_the_mean_absolute_error(
 
     assert "MAE" in result.message
     page = Path(result.report or "").read_text()
-    for words in ("change of the error (MAE)", "cross-validation MAE", "Deciding error, MAE"):
+    for words in ("change of the error (MAE)", "cross-validated MAE", "Deciding error, MAE"):
         assert words in page.replace("\n", " "), words
     assert "rmse" not in {c.metric for c in (evidence.comparison, evidence.mae) if c}
+
+    # The card's groups and its error at places without training rows are by that metric too.
+    card = Path(result.report or "").with_name(f"card-m{model.id}.html").read_text()
+    assert model.unseen["metric"] == "mae"
+    assert "have no training districts, the MAE changes by" in card.replace("\n", " ")
+    assert ">MAE (US dollars) [95\u00a0% interval]</th>" in card
+    facts = collect(store, model.id, metric="mae")
+    inland = next(s for s in facts.slices if s.name == "INLAND")
+    test = kept.to_pandas()
+    frame = datasets.test_rows(datasets.read(store, model.version))
+    rows = test.set_index(KEY_COLUMN).loc[frame.loc[frame.ocean_proximity == "INLAND", KEY_COLUMN]]
+    expected = error_of(rows[schema.TARGET], rows[schema.CHALLENGER], "mae")
+    assert inland.error.value == pytest.approx(expected)
 
     for command in ("explain", "power"):
         done = CliRunner().invoke(app, ["gate", command, "--json"])

@@ -84,7 +84,7 @@ def test_slices_are_escaped_and_counted(opened: Store) -> None:
     by_column: dict[str, int] = {}
     for part in facts.slices:
         by_column[part.column] = by_column.get(part.column, 0) + part.rows
-        assert part.rmse.lower <= part.rmse.value <= part.rmse.upper
+        assert part.error.lower <= part.error.value <= part.error.upper
     assert all(rows <= facts.test_rows for rows in by_column.values())
 
 
