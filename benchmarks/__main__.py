@@ -7,7 +7,9 @@ BENCHMARKS = {
     "bench": ("benchmarks.bench", "every row of the goals in a quick form, as one table"),
     "intake": ("benchmarks.intake", "CSV into the store with every check, and the split"),
     "night": ("benchmarks.night", "a night of 2 million rows: seconds and memory by part"),
+    "describe": ("benchmarks.describe", "the page of a version of 2 million rows"),
     "families": ("benchmarks.families", "what each family and group of features is worth"),
+    "every-family": ("benchmarks.every_family", "a run that tries every family: seconds"),
     "tables": ("benchmarks.tables", "two more tables beside tuned gradient boosting"),
     "search": ("benchmarks.search", "the search beside RandomizedSearchCV, and what a race saves"),
     "split": ("benchmarks.split", "adding 1,000 rows to a small and to a large dataset"),
@@ -40,6 +42,7 @@ BENCHMARKS = {
     "age": ("benchmarks.age", "each step, command and page after 10, 100 and 1,100 nights"),
     "reliability": ("benchmarks.rollback", "rollback and the restore drill"),
     "mutation": ("benchmarks.mutation", "changes of a module that no test notices: make mutate"),
+    "screenshots": ("benchmarks.screenshots", "the pictures of pages in README and docs"),
     "pages": ("benchmarks.pages", "the figures of docs, from benchmarks/figures"),
 }
 

@@ -13,10 +13,12 @@ from housing.report.plot_style import LOOK, RenderedFigure, canvas, finished
 ORDER = {
     "quality": "quality --night --budget --cells --flaml build/flaml/bin/python",
     "search": "search",
+    "every-family": "every-family",
     "intake-1000000": "intake",
     "intake-20000000": "intake --rows 20000000 --files 2",
     "split": "split",
     "night-2000000": "night",
+    "describe-2000000": "describe",
     "prediction": "prediction",
     "onnx": "onnx",
     "tables": "tables",

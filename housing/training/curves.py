@@ -64,7 +64,7 @@ class Curve:
 
 def learning(X: pd.DataFrame, y: npt.ArrayLike, candidate: Candidate, plan: SearchPlan) -> Curve:
     """Error against the number of training rows; X has shape (n, features), y (n,)."""
-    X, labels, options = _of_the_search(X, y, plan)
+    X, labels, options = _of_the_search(X, y, candidate, plan)
     model = pipeline(candidate, plan.seed, FAMILIES, plan.exclude_features)
     with one_thread_each(plan.workers):
         found = learning_curve(
@@ -97,7 +97,7 @@ def validation(
             what=f"A validation curve of {name or candidate.family}",
             why=f"parameters of {candidate.family} that have one: {there}.",
         )
-    X, labels, options = _of_the_search(X, y, plan)
+    X, labels, options = _of_the_search(X, y, candidate, plan)
     model = pipeline(candidate, plan.seed, FAMILIES, plan.exclude_features)
     with one_thread_each(plan.workers):
         found = validation_curve(
@@ -122,9 +122,11 @@ def ranges(family: ModelFamily) -> Mapping[str, list[Any]]:
 
 
 def _of_the_search(
-    X: pd.DataFrame, y: npt.ArrayLike, plan: SearchPlan
+    X: pd.DataFrame, y: npt.ArrayLike, candidate: Candidate, plan: SearchPlan
 ) -> tuple[pd.DataFrame, Any, dict[str, Any]]:
-    rows = sample(len(X), plan)
+    """Rows and folds of a search, of no more rows than its family is fitted on by fold."""
+    most = FAMILIES[candidate.family].most_rows * plan.folds // (plan.folds - 1)
+    rows = sample(len(X), plan.model_copy(update={"rows": min(plan.rows, most)}))
     options = {
         "cv": list(folds(len(rows), plan)), "scoring": scorer(plan.metric), "error_score": "raise",
     }  # fmt: skip

@@ -24,6 +24,7 @@ from housing.features.preprocess import neighbours_in_threads
 from housing.records import Candidate, Member
 from housing.training.candidates import BASELINES, FAMILIES, pipeline
 from housing.training.families import EVERY_ROW, ModelFamily
+from housing.training.sampling import parts_of, subset
 from housing.training.search_config import describe
 from housing.training.workers import in_parallel, one_thread
 
@@ -83,8 +84,8 @@ def fit_members(
     pipelines = [pipeline(each.candidate, each.seed, families, without) for each in members]
     most = [families[each.candidate.family].most_rows for each in members]
     if len(members) == 1:
-        part = _parts(len(labels), most, members[0].seed)[0]
-        model = _fit_alone(pipelines[0], *_subset(X, labels, part), workers)
+        part = parts_of(len(labels), most, members[0].seed)[0]
+        model = _fit_alone(pipelines[0], *subset(X, labels, part), workers)
         return Fitted(model, None if also is None else also(X, labels))
     shared = pipelines[0]["preprocess"] if _same_features(pipelines) else None
     models, inputs = pipelines, X
@@ -92,9 +93,9 @@ def fit_members(
         models = [built["model"] for built in pipelines]
         with one_thread(), neighbours_in_threads(shared, workers):
             inputs = pipelines[0][:-1].fit_transform(X, labels)
-    parts = _parts(len(labels), [min(rows, each) for each in most], members[0].seed)
+    parts = parts_of(len(labels), [min(rows, each) for each in most], members[0].seed)
     tasks: list[tuple[Any, ...]] = [
-        (i, _fitted, model, *_subset(inputs, labels, part))
+        (i, _fitted, model, *subset(inputs, labels, part))
         for i, (model, part) in enumerate(zip(models, parts, strict=True))
     ]
     del inputs  # of millions of rows, the parts are all that is wanted
@@ -105,22 +106,6 @@ def fit_members(
     if shared is not None:
         mean = Pipeline([("preprocess", shared), ("model", mean)])
     return Fitted(mean, results.get(EXTRA_TASK))
-
-
-def _parts(n: int, limits: Sequence[int], seed: int) -> list[npt.NDArray[np.int64] | None]:
-    """Numbers of each member's rows, at most its limit of them, ascending; None for all."""
-    order, sizes = np.random.default_rng(seed).permutation(n), [min(n, each) for each in limits]
-    starts = np.cumsum([0, *sizes])
-    takes = [np.arange(at, at + size) % n for at, size in zip(starts, sizes, strict=False)]
-    return [None if len(take) == n else np.sort(order[take]) for take in takes]
-
-
-def _subset(
-    X: Any, y: npt.NDArray[np.float64], part: npt.NDArray[np.int64] | None
-) -> tuple[Any, Any]:
-    if part is None:
-        return X, y
-    return (X.iloc[part] if isinstance(X, pd.DataFrame) else X[part]), y[part]
 
 
 def _same_features(pipelines: Sequence[Pipeline]) -> bool:

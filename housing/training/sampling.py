@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from sklearn.model_selection import KFold, ParameterGrid, ParameterSampler
 
 from housing.records import Candidate
@@ -128,6 +129,22 @@ def sample(rows: int, plan: SearchPlan) -> Rows:
         return np.arange(rows)
     chosen = np.random.default_rng(plan.seed).permutation(rows)[: plan.rows]
     return np.sort(chosen)
+
+
+def parts_of(rows: int, limits: Sequence[int], seed: int) -> list[Rows | None]:
+    """Numbers of the rows of each of several fits, at most its limit of them, ascending; None for
+    all. They overlap as little as possible."""
+    order, sizes = np.random.default_rng(seed).permutation(rows), [min(rows, n) for n in limits]
+    starts = np.cumsum([0, *sizes])
+    takes = [np.arange(at, at + size) % rows for at, size in zip(starts, sizes, strict=False)]
+    return [None if len(take) == rows else np.sort(order[take]) for take in takes]
+
+
+def subset(X: Any, y: npt.NDArray[np.float64], part: Rows | None) -> tuple[Any, Any]:
+    """These rows of inputs (a frame or an array) and labels."""
+    if part is None:
+        return X, y
+    return (X.iloc[part] if isinstance(X, pd.DataFrame) else X[part]), y[part]
 
 
 def folds(rows: int, plan: SearchPlan) -> tuple[Fold, ...]:

@@ -19,7 +19,8 @@ from housing.features.preprocess import leave_out, set_parameters
 from housing.metric import RMSE
 from housing.records import Candidate, Score
 from housing.schema import in_range
-from housing.training.sampling import Fold
+from housing.training.families import EVERY_ROW
+from housing.training.sampling import Fold, parts_of, subset
 from housing.training.search_config import describe
 
 Floats = npt.NDArray[np.float64]
@@ -37,6 +38,7 @@ class Task:
     key: str = ""
     with_training_error: bool = False
     metric: str = RMSE
+    most_rows: int = EVERY_ROW
 
     def pipeline(self) -> Pipeline:
         """The candidate's unfitted pipeline."""
@@ -85,7 +87,8 @@ def prepare(task: Task, X: pd.DataFrame, y: Floats, fold: Fold) -> tuple[str, in
 
 
 def score(task: Task, sides: FoldData, y_train: Floats, y_test: Floats) -> FoldScore:
-    """Fit on one side of a fold, score on the other: no step ever sees the other side's labels."""
+    """Fit on one side of a fold, on at most `most_rows` of its rows, and score on the other: no
+    step ever sees the other side's labels."""
     began = time.perf_counter()
     value, error, predicted = float("inf"), sides.error, np.empty(0)
     on_training_rows: float | None = None
@@ -93,11 +96,13 @@ def score(task: Task, sides: FoldData, y_train: Floats, y_test: Floats) -> FoldS
         if not error:
             model: Any = task.pipeline()
             model = model[-1] if task.key else model
-            model.fit(sides.train, y_train)
+            part = parts_of(len(y_train), [task.most_rows], task.seed)[0]
+            train, y_train = subset(sides.train, y_train, part)
+            model.fit(train, y_train)
             predicted = np.asarray(model.predict(sides.test), dtype=np.float64)
             value = error_of(y_test, in_range(predicted), task.metric)
             if task.with_training_error:
-                on_training = in_range(model.predict(sides.train))
+                on_training = in_range(model.predict(train))
                 on_training_rows = error_of(y_train, on_training, task.metric)
     except Exception as failure:  # noqa: BLE001 - recorded as the result of the candidate
         error = f"{type(failure).__name__}: {failure}"

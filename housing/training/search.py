@@ -233,10 +233,11 @@ class _Search:
         return in_parallel(score, arguments, self.plan.workers, self.dask)
 
     def _task(self, candidate: Candidate, fold: int) -> Task:
-        build = self.families[candidate.family].build
+        family = self.families[candidate.family]
         task = Task(
-            candidate, fold, self.plan.seed, self.plan.exclude_features, build,
+            candidate, fold, self.plan.seed, self.plan.exclude_features, family.build,
             with_training_error=self.plan.compares_families, metric=self.plan.metric,
+            most_rows=family.most_rows,
         )  # fmt: skip
         # Features that no parameter changes are the same for a whole family: computed once.
         return replace(task, key=feature_key(task))

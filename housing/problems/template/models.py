@@ -93,8 +93,8 @@ _FAMILIES = (
     ),
     ModelFamily("linear", _linear, "Ridge regression", {"model__alpha": loguniform(1e-3, 1e3)}),
     ModelFamily(
-        "svr", _svr, "Support vectors, on at most 20,000 rows",
-        {**STEP_CHOICES, "model__regressor__model__C": loguniform(0.5, 20)}, most_rows=20_000,
+        "svr", _svr, "Support vectors, fitted on at most 5,000 rows",
+        {**STEP_CHOICES, "model__regressor__model__C": loguniform(0.5, 20)}, most_rows=5_000,
     ),
     ModelFamily(
         "nearest", _nearest, "The mean of the nearest rows, of at most 100,000",

@@ -8,11 +8,16 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.preprocessing import StandardScaler
 
 from housing import schema
+from housing.evaluation.metrics import error_of
 from housing.features.preprocess import STEP_CHOICES, STEPS, set_parameters
 from housing.inference.fast_predictor import predictor
 from housing.records import Candidate, Member
-from housing.training.candidates import FAMILIES
+from housing.schema import in_range
+from housing.training.candidates import FAMILIES, pipeline
+from housing.training.families import EVERY_ROW
 from housing.training.fit import fit_members
+from housing.training.sampling import folds
+from housing.training.search import run_search
 from housing.training.search_config import SearchPlan, search_key
 from tests.fixtures.small_settings import landing_rows
 
@@ -72,6 +77,28 @@ def test_another_step_of_a_name_is_another_search(monkeypatch):
     monkeypatch.setitem(STEPS, "lasso", STEPS["standard"])
     after = [search_key(plan) for plan in plans]
     assert [a == b for a, b in zip(before, after, strict=True)] == [False, True]
+
+
+def test_a_candidate_is_scored_on_no_more_rows_than_its_family_is_fitted_on(side):
+    X, y = side[0], side[1].to_numpy(float)
+    plan = SearchPlan(families=("nearest",), n_trials=1, folds=2, n_jobs=1, ensemble_size=1)
+    few = {"nearest": replace(FAMILIES["nearest"], most_rows=100)}
+    trial = run_search(X, y, plan, families=few).trials[0]
+    (train, test), _ = folds(len(X), plan)
+    kept = train[np.sort(np.random.default_rng(plan.seed).permutation(len(train))[:100])]
+    model = pipeline(trial.candidate, plan.seed, few).fit(X.iloc[kept], y[kept])
+    expected = error_of(y[test], in_range(model.predict(X.iloc[test])), plan.metric)
+    assert trial.fold_errors[0] == pytest.approx(expected, rel=1e-9)
+
+
+def test_another_limit_of_rows_is_another_search_where_it_changes_scores():
+    plan = SearchPlan(families=("svr",))
+    keys = [
+        search_key(plan, {"svr": replace(FAMILIES["svr"], most_rows=rows)})
+        for rows in (5_000, 10_000, plan.rows, EVERY_ROW)
+    ]
+    assert len(set(keys)) == 3
+    assert keys[2] == keys[3]
 
 
 def test_a_family_is_fitted_on_no_more_rows_than_it_bears(side):
