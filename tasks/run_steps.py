@@ -55,7 +55,7 @@ def freeze(run: RunContext) -> int:
     """Freeze a dataset version that holds the new batches; returns the id of the active one."""
     with step(run, "freeze") as (store, _):
         version = datasets.freeze(store, run)
-        progress.report("freeze", 1, 1, f"v{version.id}, {len(version.batches)} batches in all")
+        progress.report("freeze", 1, 1, f"v{version.id}, batches: {len(version.batches)}")
     return version.id
 
 

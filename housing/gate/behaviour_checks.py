@@ -68,12 +68,12 @@ class BehaviourCheck:
             if limit < 1:
                 raise ValueError("the model was not asked about changed rows")
             return CheckResult(self.name, "not applicable", NOT_MEASURED)
-        message = f"{self.behaviour.meaning}: so for {found['rows']:,} test {WORDING.rows}."
+        message = f"{self.behaviour.meaning} (all of {found['rows']:,} test {WORDING.rows})."
         if found["broken"]:
             tolerated = f"up to {short_percent(limit, 2)} of them is tolerated"
             message = (
-                f"{self.behaviour.meaning}: not so for {found['broken']:,} of {found['rows']:,} "
-                f"test {WORDING.rows}, at worst by {found['worst']:.2g} of the prediction; "
+                f"{self.behaviour.meaning}; {found['broken']:,} of {found['rows']:,} test "
+                f"{WORDING.rows} break this, by up to {_share(found['worst'])} of the prediction; "
                 f"{'this is only reported' if limit == 1 else tolerated}."
             )
         failed = found["broken"] > limit * found["rows"]
@@ -86,6 +86,11 @@ class BehaviourCheck:
         if limit == 1:
             return f"It is reported; a threshold {self.name} below 1 makes it a veto."
         return f"It fails if more than {short_percent(limit, 2)} of the {WORDING.rows} break it."
+
+
+def _share(worst: float) -> str:
+    """A relative change: a percentage, or a multiple of the prediction."""
+    return short_percent(worst) if worst < 10 else f"{worst:.2g} times"
 
 
 BEHAVIOUR_CHECKS = tuple(map(BehaviourCheck, (*INVARIANCES, *PROBLEM.behaviours)))

@@ -15,7 +15,7 @@ from housing.formatting import percent
 from housing.gate import evidence as records
 from housing.gate import policy as policies
 from housing.gate.evidence import HoldoutReuse
-from housing.metric import RMSE
+from housing.metric import RMSE, metric_named
 from housing.pipeline import data_page, model_card
 from housing.pipeline.notices import notices
 from housing.pipeline.run_context import RunContext
@@ -224,6 +224,6 @@ def _shown(settings: Settings) -> dict[str, str]:
         "families": ", ".join(settings.search.families),
         "candidates": str(settings.search.n_trials),
         "folds": str(settings.search.folds),
-        "gate": f"{settings.gate.metric}, {settings.gate.rule}, "
+        "gate": f"{metric_named(settings.gate.metric).label}, rule {settings.gate.rule}, "
         f"margin {percent(settings.gate.margin)}",
     }

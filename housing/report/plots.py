@@ -18,6 +18,7 @@ from housing.formatting import (
     error_label,
     error_text,
     percent,
+    share_labels,
     with_unit,
 )
 from housing.metric import RMSE, metric_named
@@ -148,7 +149,7 @@ def search(trials: Sequence[Trial], best: int | None, metric: str = RMSE) -> Ren
         counts(axes.xaxis, ordered[0].candidate.index, last)
         _mark_winner(axes, [t for t in shown if t.candidate.index == best], metric)
         levels = _draw_apart(axes, {name: each for name, each in apart.items() if each[1]})
-        heading(axes, error_label("cross-validation", metric), levels)
+        heading(axes, error_label("cross-validated", metric), levels)
         axes.set_xlabel("trial")
         legend(figure, axes)
         failed, stopped = (len(apart[name][1]) for name in ("failed", "stopped"))
@@ -223,7 +224,9 @@ def importances(values: Mapping[str, float], unit: str) -> RenderedFigure:
     with canvas(0.6 + height_of_rows(names)) as (figure, axes):
         axes.barh(range(len(top)), [value for _, value in top], color=LOOK.good, height=0.6)
         rows(axes, names)
-        scale(axes.xaxis, [value for _, value in top], axis_labels, zero=True)
+        shares = all(0 <= value <= 1 for _, value in top)
+        labels = share_labels if shares else axis_labels
+        scale(axes.xaxis, [value for _, value in top], labels, zero=True)
         axes.set_xlabel(wrapped(unit))
         alt = f"Importances of columns; the most important: {', '.join(map(named, names[:3]))}."
         return finished(figure, "importances", alt)

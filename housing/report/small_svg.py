@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from markupsafe import escape
 
-from housing.formatting import count, number, percent
+from housing.formatting import count, number, percent, unbroken
 from housing.problem import MINUS
 from housing.quality.description import Correlations, NumberFacts
 from housing.report.design.palette import LIGHT
@@ -49,7 +49,7 @@ def histogram(label: str, unit: str, facts: NumberFacts, cap: float | None) -> R
     if facts.beyond:
         highest = number(facts.quartiles[-1])
         notes.append(f"{count(facts.beyond)} higher values up to {highest}")
-    return _drawn(WIDTH, HEIGHT, parts, "; ".join(notes))
+    return _drawn(WIDTH, HEIGHT, parts, unbroken("; ".join(notes)))
 
 
 def grid(found: Correlations, labels: Sequence[str]) -> RenderedFigure:

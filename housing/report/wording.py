@@ -19,9 +19,9 @@ def next_step(report: RunReport) -> str:
     serving = report.champion or "No model"
     match report.outcome:
         case RunOutcome.PROMOTED:
+            undo = ' To undo it: housing rollback --reason "..."' if report.champion else ""
             return (
-                f"Nothing to do: {report.challenger or 'the challenger'} is now the champion. "
-                'To undo it: housing rollback --reason "..."'
+                f"Nothing to do: {report.challenger or 'the challenger'} is now the champion.{undo}"
             )
         case RunOutcome.AWAITING_APPROVAL:
             return (

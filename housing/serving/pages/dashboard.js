@@ -31,8 +31,10 @@ function show(data) {
   byId("monitor").hidden = !data.drift;
   byId("tiles").replaceChildren(...tiles(data));
   byId("errors").replaceChildren(...errorChart());
-  const state = { true: "ready", false: "NOT READY", null: "not checked yet" };
-  const candidates = data.rollback_candidates.map((row) => ({ ...row, state: state[row.ready] }));
+  byId("errors-hint").textContent = errorsHint();
+  const state = { true: "ready", false: "NOT READY", null: "not checked" };
+  const unchecked = "The next run checks it, and housing readiness does so at once.";
+  const candidates = data.rollback_candidates.map((row) => ({ ...row, state: state[row.ready], detail: row.ready === null ? unchecked : row.detail }));
   const tables = {
     runs: [data.runs.map(run), {
       run: "", started_at: "Started", kind: "Kind", result: "Result", message: "Message", links: "More",
@@ -50,6 +52,11 @@ function show(data) {
   };
   for (const [id, parts] of Object.entries(tables)) byId(id).replaceChildren(table(...parts));
   byId("drift").replaceChildren(...drift(data.drift));
+}
+
+function errorsHint() {
+  const last = runs.at(-1);
+  return last ? `${last.metric} of each run's champion on the test set${last.has_unit ? words.in_unit : ""}, with its 95 % interval.` : "";
 }
 
 const run = (row) => ({

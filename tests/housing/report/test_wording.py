@@ -58,6 +58,10 @@ def test_a_promotion_names_the_rollback_command(make_report):
     assert "housing rollback" in step
 
 
+def test_the_first_champion_cannot_be_undone_by_a_rollback(make_report):
+    assert "rollback" not in wording.next_step(make_report(outcome="promoted", champion=""))
+
+
 def test_a_check_that_could_not_run_asks_for_a_person(make_report):
     broken = Verdict("inconclusive", "x", (CheckResult("identity", "error", "x"),))
     step = wording.next_step(make_report(outcome="inconclusive", verdict=broken))

@@ -277,6 +277,7 @@ def test_the_dashboard_shows_champion_errors_and_runs(page: Page) -> None:
     expect(page.locator("#tiles")).to_contain_text("m2")
     expect(page.locator("#errors [role=img] circle")).to_have_count(2)
     expect(page.locator("#errors")).to_contain_text("the champion stayed")
+    expect(page.locator("#errors-hint")).to_contain_text("RMSE of each run's champion")
     expect(page.locator("#runs")).to_contain_text("r2")
     expect(page.locator("#promotions tbody tr")).to_have_count(2)
     expect(page.locator("#alarms")).to_contain_text("b3")  # the quarantined batch needs a person
