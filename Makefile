@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 # from the first moment on. After it make prints a line of its own, "Interrupt".
 INSTALL := @$(PYTHON) -S deployments/install.py
 
-.PHONY: install retrain test test-system test-postgresql soak check up bench flaml mutate lock clean format docs extras
+.PHONY: install retrain test test-system test-postgresql soak check up bench flaml mutate lock clean format docs extras catboost
 
 # A table that is not there is reported before anything is installed; later `housing` does it, which
 # knows what is stored.
@@ -65,14 +65,20 @@ build/mutation/.installed: requirements/mutation.txt
 	$(INSTALL) build/mutation --only-binary :all: --require-hashes --no-deps -r requirements/mutation.txt
 	@touch $@
 
+# What CatBoost asks for and only its own plots import.
+WITHOUT := --no-emit-package plotly
+
 # The lock files carry pins and hashes and no address, so any index serves.
 lock:
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --no-annotate -o requirements/run.txt
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-header --no-annotate -c requirements/run.txt -o requirements/dev.txt
+	  --no-header --no-annotate -c requirements/run.txt $(WITHOUT) -o requirements/dev.txt
 	uv pip compile pyproject.toml --extra dask --extra lightgbm --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --no-annotate -c requirements/run.txt -o requirements/extras.txt \
+	  $$(sed -n 's/^\([a-z0-9_.-]*\)==.*/--no-emit-package \1/p' requirements/run.txt)
+	uv pip compile pyproject.toml --extra catboost --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --no-annotate -c requirements/run.txt $(WITHOUT) -o requirements/catboost.txt \
 	  $$(sed -n 's/^\([a-z0-9_.-]*\)==.*/--no-emit-package \1/p' requirements/run.txt)
 	uv pip compile requirements/mutation.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --no-annotate --no-emit-package yattag -o requirements/mutation.txt
@@ -100,6 +106,9 @@ $(VENV)/.dev-installed: requirements/dev.txt requirements/tables.txt $(VENV)/.ru
 
 extras: $(VENV)/.run-installed  ## LightGBM and Dask, which the default does without
 	$(INSTALL) $(VENV) --require-hashes --no-deps -r requirements/extras.txt
+
+catboost: $(VENV)/.run-installed  ## CatBoost, a family of models
+	$(INSTALL) $(VENV) --require-hashes --no-deps -r requirements/catboost.txt
 
 docs: $(VENV)/.dev-installed  ## pages that are made from the code
 	$(BIN)/python -m deployments.generate_docs

@@ -74,13 +74,13 @@ def test_other_training_rows_are_refused(original: Store, seen: Settings) -> Non
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("families", ["boosting,extra-trees", "lightgbm"])
+@pytest.mark.parametrize("families", ["boosting,extra-trees", "lightgbm", "catboost"])
 def test_challengers_of_runs_with_neighbours_bags_and_blends(
     families: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Real runs of the real families, each with an ensemble chosen among trials."""
-    if "lightgbm" in families:
-        pytest.importorskip("lightgbm", reason="an optional family that is not installed")
+    if families in ("lightgbm", "catboost"):
+        pytest.importorskip(families, reason="an optional family that is not installed")
     (home / "landing").mkdir(parents=True)
     landing_rows(0, 500).to_csv(home / "landing" / "a.csv", index=False)
     drawn = {"FAMILIES": families, "N_TRIALS": "2", "ENSEMBLE_SIZE": "3"}
