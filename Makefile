@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 # from the first moment on. After it make prints a line of its own, "Interrupt".
 INSTALL := @$(PYTHON) -S deployments/install.py
 
-.PHONY: install retrain test test-system test-postgresql soak check up bench flaml mutate lock clean format docs extras catboost
+.PHONY: install retrain test test-system test-postgresql soak check up bench flaml mutate lock clean format docs extras catboost site
 
 # A table that is not there is reported before anything is installed; later `housing` does it, which
 # knows what is stored.
@@ -84,6 +84,8 @@ lock:
 	  --no-header --no-annotate --no-emit-package yattag -o requirements/mutation.txt
 	uv pip compile requirements/sbom.in --override requirements/sbom.in --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements/sbom.txt
+	uv pip compile requirements/site.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --no-annotate -o requirements/site.txt
 	uv pip compile requirements/tables.in --no-deps --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --no-annotate -o requirements/tables.txt
 
@@ -112,6 +114,20 @@ catboost: $(VENV)/.run-installed  ## CatBoost, a family of models
 
 docs: $(VENV)/.dev-installed  ## pages that are made from the code
 	$(BIN)/python -m deployments.generate_docs
+
+# The README is its first page; links to what is a page above docs stay links to pages.
+SITE := build/pages
+site: build/zensical/.installed  ## the documentation as pages with search
+	@rm -rf $(SITE) && mkdir -p $(SITE) && cp -R docs $(SITE)/docs && mv $(SITE)/docs/zensical.toml $(SITE)
+	@cp CONTRIBUTING.md CHANGELOG.md LICENSE $(SITE)/docs
+	@sed 's#](docs/#](#g' README.md > $(SITE)/docs/index.md
+	@sed -i 's#](\.\./README\.md#](index.md#g; s#](\.\./CONTRIBUTING#](CONTRIBUTING#g' $(SITE)/docs/*.md
+	@build/zensical/bin/zensical build --strict --config-file $(SITE)/zensical.toml
+	@echo "$(SITE)/site is ready; python3 -m http.server --directory $(SITE)/site shows it"
+
+build/zensical/.installed: requirements/site.txt
+	$(INSTALL) build/zensical --only-binary :all: --require-hashes --no-deps -r requirements/site.txt
+	@touch $@
 
 clean:
 	rm -rf $(VENV) build *.egg-info
