@@ -84,6 +84,21 @@ class FileUnreadable(HousingError):
     template = "{file}: {why}"
 
 
+# --- the mirror ------------------------------------------------------------------------------
+
+
+class MirrorUnavailable(HousingError):
+    """The other system cannot be reached, or refuses everything; nothing is lost."""
+
+    template = "The MLflow server {address} cannot be used: {why}. {next_step}"
+
+
+class MirrorRefused(HousingError):
+    """The other system refused one object; `code` is its code of the error."""
+
+    template = "The MLflow server refused {what}: {why}"
+
+
 # --- the store ------------------------------------------------------------------------------
 
 

@@ -481,6 +481,19 @@ alerts = Table(
     Index("ix_alerts_about", "event", "about"),
 )
 
+# What another system was sent (`operations.mirror`): its id for each of ours there, and a digest of
+# what may change in ours. Beside these, by `kind`: "server", the address that the ids are of;
+# "failures", how many attempts in a row; "start", the instant before which nothing is sent.
+mirrored = Table(
+    "mirrored",
+    metadata,
+    Column("kind", String(20), primary_key=True),
+    Column("ours", String(200), primary_key=True),
+    Column("theirs", String(200), nullable=False),
+    _time("at"),
+    Column("digest", Digest, nullable=False),
+)
+
 # What the watchdog remembers about the times at which a run was due.
 watchdog_marks = Table(
     "watchdog_marks", metadata, Column("key", String(200), primary_key=True), _time("at")
