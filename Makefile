@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 # from the first moment on. After it make prints a line of its own, "Interrupt".
 INSTALL := @$(PYTHON) -S deployments/install.py
 
-.PHONY: install retrain test test-system test-postgresql soak check up bench flaml mutate lock clean format docs extras catboost site
+.PHONY: install retrain test test-system test-postgresql soak check up bench flaml mlflow-server mutate lock clean format docs extras catboost site
 
 # A table that is not there is reported before anything is installed; later `housing` does it, which
 # knows what is stored.
@@ -56,6 +56,13 @@ FLAML ?= build/flaml
 flaml:  ## for `python -m benchmarks quality --flaml build/flaml/bin/python`
 	$(INSTALL) $(FLAML) "flaml[automl]==2.7.0"
 
+# Tests of the mirror run against it; without it they skip. It takes minutes to install.
+mlflow-server: build/mlflow-server/.installed  ## a whole MLflow server in an environment of its own
+
+build/mlflow-server/.installed: requirements/mlflow-server.txt
+	$(INSTALL) build/mlflow-server --only-binary :all: --require-hashes --no-deps -r requirements/mlflow-server.txt
+	@touch $@
+
 # make mutate MODULE="housing/gate/rules housing/store/ledger" SAMPLE=30; cosmic-ray has an environment of its own.
 SAMPLE ?= 30
 mutate: $(VENV)/.dev-installed build/mutation/.installed  ## change MODULE in random places: which changes does no test notice?
@@ -86,6 +93,8 @@ lock:
 	  --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements/sbom.txt
 	uv pip compile requirements/site.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --no-annotate -o requirements/site.txt
+	uv pip compile requirements/mlflow-server.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --no-annotate -o requirements/mlflow-server.txt
 	uv pip compile requirements/tables.in --no-deps --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --no-annotate -o requirements/tables.txt
 

@@ -109,10 +109,7 @@ def export(
     ],
     to: Annotated[
         str | None,
-        typer.Option(
-            help="Of a model: skops (if left out) or onnx; mlflow prints why it is not supported. "
-            "Of v3 and windows: parquet."
-        ),
+        typer.Option(help="Of a model: skops (if left out) or onnx. Of v3 and windows: parquet."),
     ] = None,
     features: Annotated[
         bool, typer.Option("--features", help="Of v3: also the features that a model is given.")

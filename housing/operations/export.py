@@ -1,7 +1,6 @@
 """A stored model as a file for other programs, with what is needed to use it rightly.
 
-skops needs this project's package; onnx needs ONNX Runtime alone. mlflow is refused: its format is
-a pickle.
+skops needs this project's package; onnx needs ONNX Runtime alone.
 """
 
 import secrets
@@ -31,10 +30,6 @@ from housing.store.objects.filesystem import sync, write_page
 
 Floats = npt.NDArray[np.float64]
 
-NO_MLFLOW = (
-    "MLflow is not installed, and its format is a pickle that anyone who can change it "
-    "can run code by. Export to skops or onnx, or ask the server"
-)
 KINDS = ("skops", "onnx")
 HOW = {
     "skops": "skops.io.load('model.skops', trusted=trusted_types).predict(frame of features); "
@@ -57,8 +52,7 @@ def export(store: Store, model: int, kind: str, folder: Path) -> list[Path]:
     folder is in use.
     """
     if kind not in KINDS:
-        why = f"{NO_MLFLOW}." if kind == "mlflow" else "it is skops, onnx or mlflow."
-        raise NotPossible(what=f"Exporting m{model} to {kind}", why=why)
+        raise NotPossible(what=f"Exporting m{model} to {kind}", why="it is skops or onnx.")
     must_be_free(folder)
     with store.read() as connection:
         row = registry.model(connection, model)

@@ -1,7 +1,8 @@
 """What is sent of each object: names, tags, parameters and metrics, from what SQL holds.
 
-Every object has our id as a tag, and the id of our database: by these it is found again. Times are
-those of our records, so that whatever is sent twice is the same.
+Every object has as tags our id, the id of our database, and when it was recorded: by these it is
+found again (after a restore of an older backup, ids are given once more). Times are those of our
+records, so that whatever is sent twice is the same.
 """
 
 import hashlib
@@ -25,7 +26,7 @@ from housing.store.models import blocks, promotion_log, registry, searches
 from housing.store.queries import named, time
 from housing.store.runs import runs
 
-ID, STORE = "housing.id", "housing.store"
+ID, STORE, AT = IDENTITY = "housing.id", "housing.store", "housing.at"
 """Tags of every object."""
 
 LONGEST_PARAMETER, LONGEST_TAG, LONGEST_DIGEST = 6_000, 8_000, 36
@@ -49,6 +50,11 @@ class RunContent:
     params: Mapping[str, str]
     metrics: Sequence[Json]
     datasets: Sequence[Json] = field(default=())
+
+
+def identity(ours: str, store: str, at: datetime) -> dict[str, str]:
+    """The tags by which an object is found."""
+    return dict(zip(IDENTITY, (ours, store, at.isoformat()), strict=True))
 
 
 def digest_of(row: Row[Any]) -> str:
@@ -95,8 +101,7 @@ def run_content(
     model = None if row.challenger is None else registry.model(connection, row.challenger)
     search = None if model is None else searches.get(connection, model.search)
     tags = {
-        ID: ours,
-        STORE: store,
+        **identity(ours, store, row.started_at),
         "housing.status": row.status,
         "housing.verdict": row.outcome,
         "housing.message": row.message or row.error,
@@ -217,18 +222,19 @@ def trial_contents(
     """The trials of a search, as children of the run `parent` there."""
     metric = searches.metric_of(searches.get(connection, search))
     ended = searches.times_of(connection, search)
-    return [
-        _trial(trial, ended[trial.candidate.index], metric, f"s{search}c{trial.candidate.index}",
-               {STORE: store, "housing.run": run, "mlflow.parentRunId": parent})
-        for trial in searches.trials_of(connection, search)
-    ]  # fmt: skip
+    found = []
+    for trial in searches.trials_of(connection, search):
+        ours, at = f"s{search}c{trial.candidate.index}", ended[trial.candidate.index]
+        tags = {**identity(ours, store, at), "housing.run": run, "mlflow.parentRunId": parent}
+        found.append(_trial(trial, ours, at, metric, tags))
+    return found
 
 
 def _trial(
-    trial: Trial, ended: datetime, metric: str, ours: str, tags: Mapping[str, str]
+    trial: Trial, ours: str, ended: datetime, metric: str, tags: Mapping[str, str]
 ) -> RunContent:
     candidate = trial.candidate
-    own = {ID: ours, "housing.error": trial.error, "housing.pruned": "yes" * trial.stopped}
+    own = {"housing.error": trial.error, "housing.pruned": "yes" * trial.stopped}
     scores = {"fold": trial.fold_errors, "fold_train": trial.fold_train_errors}
     folds = [
         one
@@ -255,8 +261,7 @@ def model_facts(row: Row[Any], store: str) -> tuple[dict[str, str], dict[str, st
     """Parameters and tags of a model."""
     params = {"family": row.family, "seed": row.seed, "members": len(row.members)}
     tags = {
-        ID: f"m{row.id}",
-        STORE: store,
+        **identity(f"m{row.id}", store, row.created_at),
         "housing.dataset": f"v{row.version}",
         "housing.digest": row.artifact,
         "housing.libraries": _json(row.libraries),
@@ -264,9 +269,10 @@ def model_facts(row: Row[Any], store: str) -> tuple[dict[str, str], dict[str, st
     return _text({**params, **row.parameters}, LONGEST_PARAMETER), _text(tags, LONGEST_TAG)
 
 
-def version_tags(connection: Connection, store: str, model: int) -> dict[str, str]:
-    """Tags of a registered version: promotions, rollbacks and blocks of the model so far."""
-    tags = {ID: f"m{model}", STORE: store}
+def version_tags(connection: Connection, store: str, row: Row[Any]) -> dict[str, str]:
+    """Tags of a model's registered version: its promotions, rollbacks and blocks so far."""
+    model = row.id
+    tags = identity(f"m{model}", store, row.created_at)
     for entry in reversed(promotion_log.history(connection, model=model)):
         text = f"{time(entry.at)} by {entry.actor}: {entry.reason}"
         match entry.operation:

@@ -48,11 +48,11 @@ class MirrorResult:
     paused: bool = False  # nothing was tried: the last attempt has just failed
 
     @property
-    def message(self) -> str:
-        """For people."""
+    def summary(self) -> str:
+        """Without the errors."""
         if self.paused:
             return f"Pausing after {self.failures} failures in a row; a later attempt goes on."
-        return " ".join([f"{self.sent:,} sent, {self.waiting:,} waiting.", *self.errors])
+        return f"{self.sent:,} sent, {self.waiting:,} waiting."
 
 
 def address(settings: Settings) -> SecretStr:

@@ -4,6 +4,7 @@ An object is looked up by its tags before it is made, so that an attempt that wa
 response was lost, is continued by the next. It is recorded once it is complete.
 """
 
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -53,9 +54,15 @@ class Objects:
         with self.store.write() as connection:
             mirrored.put(connection, kind, ours, theirs, digest)
 
-    def tagged(self, ours: str) -> str:
-        """Filter of a search for the object with our id."""
-        return f"tags.`{ID}` = '{ours}' AND tags.`{STORE}` = '{self.own}'"
+    @property
+    def of_store(self) -> str:
+        """Filter of a search for all objects of our database."""
+        return f"tags.`{STORE}` = '{self.own}'"
+
+    def _tagged(self, ours: str, at: datetime) -> str:
+        """Filter of a search for one object."""
+        tags = content.identity(ours, self.own, at)
+        return " AND ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
 
     # --- experiment and runs ------------------------------------------------------------------
 
@@ -81,15 +88,15 @@ class Objects:
             wanted = content.run_content(connection, self.settings, self.own, row)
             model = row.challenger and registry.model(connection, row.challenger)
             shown = model and mirrored.run_of_search(connection, model.search) == row.id
-            with_model = model and mirrored.run_of_model(connection, model).id == row.id  # type: ignore[union-attr]
-        found = list(self.server.runs(self.experiment, self.tagged(wanted.ours)))
+            its = model and mirrored.run_of_model(connection, model)
+        found = list(self.server.runs(self.experiment, self._tagged(wanted.ours, row.started_at)))
         theirs = self._run(wanted, found[0] if found else None)
         if wanted.datasets:
             body = {"run_id": theirs, "datasets": list(wanted.datasets)}
             self.server.post("runs/log-inputs", wanted.ours, body)
         if shown:
             self._trials(model.search, wanted.ours, theirs)
-        if with_model:
+        if its is not None and its.id == row.id:
             self._model(model, theirs)
         self._end(wanted, theirs)
         self.record("run", wanted.ours, theirs, content.digest_of(row))
@@ -128,7 +135,7 @@ class Objects:
     def _model(self, row: Row[Any], run: str) -> str:
         """A model with its files, and as the output of its run."""
         ours, what = f"m{row.id}", f"the model m{row.id}"
-        wanted = {"experiment_ids": [self.experiment], "filter": self.tagged(ours)}
+        wanted = {"experiment_ids": [self.experiment], "filter": self._tagged(ours, row.created_at)}
         found = next(self.server.search("logged-models/search", "models", wanted), None)
         if found is None:
             params, tags = content.model_facts(row, self.own)
@@ -169,13 +176,13 @@ class Objects:
         with self.store.read() as connection:
             row = registry.model(connection, model)
             its = mirrored.run_of_model(connection, row)
-            tags = content.version_tags(connection, self.own, model)
+            tags = content.version_tags(connection, self.own, row)
         if its is None:
             raise NotYet
         run = self._known("run", f"r{its.id}") or self.run(its)
         theirs = self._known("model", ours) or self._model(row, run)
         source = f"models:/{theirs}"
-        found = next((v for v in self._versions(ours) if v["source"] == source), None)
+        found = next((v for v in self._versions(row) if v["source"] == source), None)
         if found is None:
             body = {"name": name, "source": source, "run_id": run, "model_id": theirs}
             body |= {"tags": pairs(tags)}
@@ -189,9 +196,9 @@ class Objects:
         self.record("version", ours, str(found["version"]))
         return str(found["version"])
 
-    def _versions(self, ours: str) -> list[Json]:
+    def _versions(self, row: Row[Any]) -> list[Json]:
         self._registered()
-        where = f"name = '{PROBLEM.name}' AND {self.tagged(ours)}"
+        where = f"name = '{PROBLEM.name}' AND {self._tagged(f'm{row.id}', row.created_at)}"
         asked = {"filter": where, "max_results": 100}
         return list(self.server.search("model-versions/search", "model_versions", asked, "GET"))
 
@@ -214,6 +221,8 @@ class Objects:
             champions = registry.former_champions(connection)
         for model in {row.from_model, row.to_model, row.blocked_model}.intersection(champions):
             self.version(model)
+        if row.operation == "restore":  # what was sent after the backup may have moved it
+            self.record("alias", ALIAS, "")
         self.record("entry", str(row.seq), "")
 
     def alias(self) -> bool:
