@@ -184,8 +184,10 @@ class Objects:
         source = f"models:/{theirs}"
         found = next((v for v in self._versions(row) if v["source"] == source), None)
         if found is None:
-            body = {"name": name, "source": source, "run_id": run, "model_id": theirs}
-            body |= {"tags": pairs(tags)}
+            body = {
+                "name": name, "source": source, "run_id": run, "model_id": theirs,
+                "tags": pairs(tags),
+            }  # fmt: skip
             found = self.server.post("model-versions/create", ours, body)["model_version"]
         else:
             there = values_of(found.get("tags", ()))
