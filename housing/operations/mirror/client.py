@@ -12,7 +12,7 @@ from housing.errors import MirrorRefused, MirrorUnavailable
 TIMEOUT = 10.0
 """Seconds; nothing is tried again within an attempt."""
 AT_ONCE = 100
-"""Parameters and tags of one request; MLflow takes so many, and 1,000 metrics."""
+"""Parameters and tags of one request; MLflow's limit (of metrics it is 1,000)."""
 _API, _FILES = "/api/2.0/mlflow/", "/api/2.0/mlflow-artifacts/artifacts/"
 _PROXIED, _NONE = "mlflow-artifacts", "RESOURCE_DOES_NOT_EXIST"
 _NOT_OURS = (401, 403, 407, 429)

@@ -1,4 +1,4 @@
-"""Brings one object of ours into the state that it shall have there, whatever it has now.
+"""Makes or completes one object of ours on the server, whatever is there now.
 
 An object is looked up by its tags before it is made, so that an attempt that was killed, or whose
 response was lost, is continued by the next. It is recorded once it is complete.
