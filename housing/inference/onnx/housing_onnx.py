@@ -13,9 +13,6 @@ import pandas as pd
 ROWS_AT_ONCE = 250
 """Rows that are asked together: neighbours are found by all distances to the training rows."""
 
-MINIMUM, MAXIMUM = "target_minimum", "target_maximum"
-"""Facts of the file: predictions beyond these are set to them, as the service does."""
-
 
 class OnnxPredictor:
     """A model: rows of the table's columns in, a frame of one column out."""
@@ -26,8 +23,6 @@ class OnnxPredictor:
         self._session = onnxruntime.InferenceSession(
             path, options, providers=["CPUExecutionProvider"]
         )
-        facts = self._session.get_modelmeta().custom_metadata_map
-        self._range = float(facts.get(MINIMUM, "-inf")), float(facts.get(MAXIMUM, "inf"))
 
     def predict(self, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
         """One prediction a row."""
@@ -37,9 +32,7 @@ class OnnxPredictor:
         for start in range(0, len(model_input), ROWS_AT_ONCE):
             rows = {name: values[start : start + ROWS_AT_ONCE] for name, values in given.items()}
             found += self._session.run([output.name], rows)
-        values = np.concatenate(found)
-        values = np.where(np.isfinite(values), np.clip(values, *self._range), values)
-        return pd.DataFrame({output.name: values}, index=model_input.index)
+        return pd.DataFrame({output.name: np.concatenate(found)}, index=model_input.index)
 
 
 def _column(frame: pd.DataFrame, wanted: Any) -> Any:
