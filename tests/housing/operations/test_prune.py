@@ -110,6 +110,7 @@ def test_what_interrupted_writers_left_among_the_reports_is_deleted(
     original: Store, seen: Settings
 ) -> None:
     folder = seen.home / "reports"
+    folder.mkdir(exist_ok=True)
     old, fresh = folder / ".writing-old", folder / ".writing-fresh"
     for path in (old, fresh):
         path.write_text("half a page")
