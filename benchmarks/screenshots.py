@@ -190,8 +190,8 @@ def opened(browser: Browser, address: str, window: tuple[int, int], dark: bool) 
     page.goto(address, wait_until="networkidle")
     if address.endswith("/"):
         page.locator("form button[type=submit]").first.click()
+        page.locator("#answer .predicted").wait_for(timeout=60_000)
         page.wait_for_load_state("networkidle")
-        page.wait_for_timeout(1500)
         page.evaluate("window.scrollTo(0, 0)")
     yield page
     context.close()
