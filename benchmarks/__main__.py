@@ -24,6 +24,7 @@ BENCHMARKS = {
     "gate-metrics": ("benchmarks.gate.metrics", "coverage and power by each deciding metric"),
     "gate-reuse": ("benchmarks.gate.reuse", "later comparisons on the same test rows"),
     "gate-paper": ("benchmarks.gate.paper", "the rule expected_gain on paper, and its assumptions"),
+    "gate-champion-error": ("benchmarks.gate.champion_error", "the champion's error, corrected"),
     "gate-year": ("benchmarks.gate.year", "a year of nights under each policy"),
     "gate-speed": ("benchmarks.gate.speed", "a verdict at 4 thousand and at a million rows"),
     "serving-load": ("benchmarks.serving.load", "requests a second, beside a plain server"),

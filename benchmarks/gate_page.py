@@ -16,6 +16,8 @@ from benchmarks.gate.coverage import SLICES as COVERED
 from benchmarks.markdown import fill_names, table
 from housing.formatting import change, percent
 from housing.gate.check import CHECKS, COMPARISONS
+from housing.gate.expected_gain import FORMULA
+from housing.gate.policy import GatePolicy
 from housing.metric import metric_named
 from housing.report.plot_style import LOOK, RenderedFigure, canvas, finished
 
@@ -89,6 +91,41 @@ def reuse_rates(figures: Mapping[str, Any]) -> list["Rate"]:
         for found in row["changes"].values()
         for p in [found["predicted"]]
     ]
+
+
+def paper_version(figures: Mapping[str, Any]) -> str:
+    """Which version of the rule the figures are of."""
+    version, cost = figures.get("formula", 1), figures.get("cost_of_change", 0.002)
+    text = f"Measured: version {version} of the formula with a cost of change of {percent(cost)}."
+    if (version, cost) != (FORMULA, GatePolicy().cost_of_change):
+        text += (
+            f" The rule in force is version {FORMULA} with {percent(GatePolicy().cost_of_change)}:"
+            " its figures are **not measured yet**."
+        )
+    return text
+
+
+def champion_error(figures: Mapping[str, Any] | None) -> str:
+    """Shown and corrected error of the champion less the true one, by world, rule and night."""
+    if figures is None:
+        return "It is **not measured yet**."
+    rows = [
+        [
+            place,
+            rule,
+            night,
+            change(found["shown"], 2),
+            f"{change(found['corrected'], 2)} ± {percent(1.96 * found['se'], 2)}",
+            percent(found["shown_coverage"]),
+            percent(found["coverage"]),
+            "met" if abs(found["corrected"]) <= figures["goal"] else "missed",
+        ]
+        for place, rules in figures["places"].items()
+        for rule, nights in rules.items()
+        for night, found in nights.items()
+    ]
+    head = ["world", "rule", "night", "shown", "corrected", "coverage", "corrected", "goal"]
+    return f"{figures['worlds']} worlds a line.\n\n{table(head, rows)}"
 
 
 def paper_table(figures: Mapping[str, Any]) -> str:
@@ -565,6 +602,8 @@ def page(name: str) -> str:
         "reuse": reuse_table(reuse),
         "reuse_sets": f"{reuse['sets']:,}",
         "reuse_rows": f"{reuse['rows']:,}",
+        "paper_version": paper_version(results.load("gate-paper")),
+        "champion_error": champion_error(results.load("gate-champion-error")),
         "paper": paper_table(results.load("gate-paper")),
         "paper_worlds": results.load("gate-paper")["worlds"],
         "agree_reuse": agreement(reuse_rates(reuse), ndtri(0.975)),

@@ -30,6 +30,7 @@ TITLES = {
     "importances": "importance of columns (shares of the growth of the squared error)",
     "groups": "importance of groups of features (shares)",
     "unseen": "error at unseen places",
+    "corrected_error": "test error without the selection bias",
     "last_evaluation": "last evaluation",
     "numbers": "number columns",
     "categories": "category columns",

@@ -23,6 +23,17 @@ _OR_RMSE, _OR_RMSES = (
 
 
 @dataclass(frozen=True)
+class CorrectedError:
+    """A model's error with the selection bias removed (see `gate.corrected_error`)."""
+
+    error: Interval  # by the deciding metric
+    source: str  # which test rows it is of
+    rows: int  # of these
+    bias: float  # expected share by which selection made the shown error too low
+    verdicts: int  # that compared the model or its predecessors, from which that is known
+
+
+@dataclass(frozen=True)
 class ModelMetrics:
     """A model and its errors on the test set."""
 
@@ -33,6 +44,7 @@ class ModelMetrics:
     non_finite: int  # predictions
     metrics: Metrics | None  # None only where a prediction is not finite
     near_duplicates: int | None = None  # test rows with one among its training rows
+    corrected: CorrectedError | None = None  # its error without the selection bias
 
 
 @dataclass(frozen=True)
@@ -88,14 +100,14 @@ class HoldoutReuse:
 
 @dataclass(frozen=True)
 class Standing:
-    """What earlier verdicts say of a model's three numbers (see `gate.expected_gain`)."""
+    """What earlier verdicts say of a model's numbers (see `gate.expected_gain`)."""
 
-    mean: tuple[float, float, float]  # level, deviation on training rows, deviation on test rows
-    covariance: tuple[tuple[float, float, float], ...]
+    mean: tuple[float, ...]  # the last one is the deviation on test rows
+    covariance: tuple[tuple[float, ...], ...]
     training_rows: int  # rows on which its out-of-fold error was compared; 0: it was not
     test_rows: int
     comparisons: int  # from which it is known
-    challengers: float  # standard deviation of the true errors of challengers
+    challengers: float  # standard deviation of the true errors of challengers' recipes
 
 
 @dataclass(frozen=True)
@@ -147,6 +159,7 @@ class Evidence:
     champion_is_newer: bool = False
     training: Comparison | None = None  # out-of-fold, on the training rows of both models
     standing: Standing | None = None  # of the champion after its earlier verdicts
+    gain_formula: int = 1  # version of `gate.expected_gain` that judges it
     measured: Mapping[str, Json] = field(default_factory=dict)  # check -> evidence of its own
     failed_measurements: Mapping[str, str] = field(default_factory=dict)  # check -> error
 

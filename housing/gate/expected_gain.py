@@ -1,9 +1,10 @@
 """The rule `expected_gain`: the true change of the error, given all that the runs measured.
 
 Arithmetic of normal distributions, derived in docs/decisions/0023-expected-gain.md. A model has
-three unknown numbers, all relative to an error: its level (true error less that of the average
-challenger), and its deviations on the training rows and on the test rows (how far its error there
-lies from its true error). What is known of the champion's numbers goes from verdict to verdict.
+four unknown numbers, all relative to an error: the level of its recipe (its expected true error
+less that of the average challenger), the part of its seeds (true error less that of its recipe),
+and the sampling errors of its recipe on the training rows and of the model on the test rows. What
+is known of the champion's numbers goes from verdict to verdict.
 
 Arrays may have leading axes: a simulation judges many comparisons at once.
 """
@@ -22,26 +23,34 @@ from housing.records import Comparison
 
 Floats = npt.NDArray[np.float64]
 
-CHALLENGERS = 0.006
-"""Standard deviation of the true errors of challengers, relative."""
+FORMULA = 2
+"""The version of this arithmetic, recorded with the evidence. Records of version 1 are judged by it
+again: the seeds counted as a deviation on the training rows, and challengers were taken to vary by
+twice as much (FIRST_CHALLENGERS)."""
+
+CHALLENGERS, FIRST_CHALLENGERS = 0.003, 0.006
+"""Standard deviation of the true errors of challengers' recipes, relative."""
 
 PRIOR_COMPARISONS, MOST_COMPARISONS = 10, 50
 """Comparisons for which the assumed spread counts, and the latest ones that count beside it."""
 
-AGEING = 0.1
+AGEING = 0.0006
 """Standard deviation by which the average challenger moves against the champion from one verdict to
-the next, as a share of CHALLENGERS: the table grows and changes."""
+the next, relative to an error: the table grows and changes."""
 
 LEAST_ERROR = 1e-9
 """Standard error of two models that err alike on every row."""
 
+FIRST_NUMBERS = 3
+"""Numbers of a model in records of version 1, which had none for the seeds."""
+
 NOT_MEASURED = 1e6
 """Variance of an observation that is missing."""
 
-# Observed are the changes on training and test rows: of (level, deviation on training
-# rows, deviation on test rows) of the champion, then of the challenger.
-_OBSERVED = np.array([[-1.0, -1, 0, 1, 1, 0], [-1, 0, -1, 1, 0, 1]])
-_CHANGE = np.array([-1.0, 0, 0, 1, 0, 0])
+# Observed are the changes on training and test rows: of (recipe, seeds, sampling error on training
+# rows, on test rows) of the champion, then of the challenger. The out-of-fold error is a recipe's.
+_OBSERVED = np.array([[-1.0, 0, -1, 0, 1, 0, 1, 0], [-1, -1, 0, -1, 1, 1, 0, 1]])
+_CHANGE = np.array([-1.0, -1, 0, 0, 1, 1, 0, 0])
 
 
 @dataclass(frozen=True)
@@ -51,12 +60,12 @@ class Noise:
     test: float  # standard error of the change on the test rows
     training: float | None = None  # of the change of the out-of-fold error; None: not measured
     seeds: float = 0.0  # of one model's error, by the seeds of its members
-    challengers: Any = CHALLENGERS  # of the true errors of challengers
+    challengers: Any = CHALLENGERS  # of the true errors of challengers' recipes
 
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """What is known of a model's three numbers: a normal distribution, (..., 3) and (..., 3, 3)."""
+    """What is known of a model's four numbers: a normal distribution, (..., 4) and (..., 4, 4)."""
 
     mean: Floats
     covariance: Floats
@@ -70,6 +79,8 @@ class Posterior:
     sd: Any
     champion: Known
     challenger: Known
+    surprise: Floats  # (..., 2): the observed less the expected changes, times the next
+    precision: Floats  # (..., 2, 2): inverse covariance of the observed changes
 
     def probability(self, margin: float) -> Any:
         """Probability that the true change is a regression beyond the margin."""
@@ -79,20 +90,20 @@ class Posterior:
 def unknown(noise: Noise) -> Known:
     """A model that was never compared."""
     training = 0.0 if noise.training is None else noise.training**2 / 2
-    deviations = training + noise.seeds**2, noise.test**2 / 2
-    variances = np.stack(np.broadcast_arrays(noise.challengers**2, *deviations), axis=-1)
-    return Known(np.zeros_like(variances), variances[..., None] * np.eye(3))
+    parts = noise.challengers**2, noise.seeds**2, training, noise.test**2 / 2
+    variances = np.stack(np.broadcast_arrays(*parts), axis=-1)
+    return Known(np.zeros_like(variances), variances[..., None] * np.eye(4))
 
 
 def later(known: Known, noise: Noise, training_kept: float, test_kept: float) -> Known:
-    """What is known at the next verdict: deviations on new rows are unknown again.
+    """What is known at the next verdict: sampling errors of new rows are unknown again.
 
     `training_kept` and `test_kept` are the shares of the present rows that were there before.
     """
-    kept = np.array([1.0, training_kept, test_kept])
-    own = unknown(noise).covariance * np.eye(3)
-    ageing = (AGEING * CHALLENGERS) ** 2 * np.outer([1, 0, 0], [1, 0, 0])
-    covariance = known.covariance * np.outer(kept, kept) + (1 - kept) * own + ageing
+    kept = np.array([1.0, 1.0, training_kept, test_kept])
+    ageing = np.diag([AGEING**2, 0.0, 0.0, 0.0])
+    own = (1 - kept) * unknown(noise).covariance
+    covariance = known.covariance * np.outer(kept, kept) + own + ageing
     return Known(known.mean * kept, covariance)
 
 
@@ -103,32 +114,45 @@ def posterior(champion: Known, noise: Noise, training: Any, test: Any) -> Poster
     """
     own = unknown(noise)
     shape = champion.mean.shape[:-1]
-    mean = np.concatenate([champion.mean, np.broadcast_to(own.mean, (*shape, 3))], axis=-1)
-    covariance = np.zeros((*shape, 6, 6))
-    covariance[..., :3, :3], covariance[..., 3:, 3:] = champion.covariance, own.covariance
+    mean = np.concatenate([champion.mean, np.broadcast_to(own.mean, (*shape, 4))], axis=-1)
+    covariance = np.zeros((*shape, 8, 8))
+    covariance[..., :4, :4], covariance[..., 4:, 4:] = champion.covariance, own.covariance
     missing = np.diag([NOT_MEASURED if training is None else 0.0, 0.0])
     seen = np.stack(np.broadcast_arrays(0.0 if training is None else training, test), axis=-1)
     cross = covariance @ _OBSERVED.T
-    gain = cross @ np.linalg.inv(_OBSERVED @ cross + missing)
-    mean = mean + (gain @ (seen - mean @ _OBSERVED.T)[..., None])[..., 0]
-    covariance = covariance - gain @ np.swapaxes(cross, -1, -2)
+    precision = np.linalg.inv(_OBSERVED @ cross + missing)
+    surprise = (precision @ (seen - mean @ _OBSERVED.T)[..., None])[..., 0]
+    mean = mean + (cross @ surprise[..., None])[..., 0]
+    covariance = covariance - cross @ precision @ np.swapaxes(cross, -1, -2)
     variance = covariance @ _CHANGE @ _CHANGE
     return Posterior(
         mean @ _CHANGE,
         np.sqrt(np.maximum(variance, 0)),
-        Known(mean[..., :3], covariance[..., :3, :3]),
-        Known(mean[..., 3:], covariance[..., 3:, 3:]),
+        Known(mean[..., :4], covariance[..., :4, :4]),
+        Known(mean[..., 4:], covariance[..., 4:, 4:]),
+        surprise,
+        precision,
     )
 
 
-def spread_after(spread: Any, challenger: Known, comparisons: int) -> Any:
-    """The standard deviation of challengers' true errors, after one more comparison.
-
-    A step of the expectation-maximisation estimate, from CHALLENGERS as if it came of
-    PRIOR_COMPARISONS comparisons.
+def on_fresh_rows(found: Posterior, noise: Noise, share: Any) -> tuple[Any, Any]:
+    """Mean and variance of the champion's sampling error on test rows that no verdict before this
+    one used, which are such a share of all.
     """
-    seen = challenger.mean[..., 0] ** 2 + challenger.covariance[..., 0, 0]
-    weight = 1 / (PRIOR_COMPARISONS + min(comparisons, MOST_COMPARISONS))
+    own = noise.test**2 / 2  # also its covariance with the observed change, which falls with it
+    mean = -own * found.surprise[..., 1]
+    return mean, own / share - own**2 * found.precision[..., 1, 1]
+
+
+def spread_after(spread: Any, challenger: Known, comparisons: int) -> Any:
+    """The standard deviation of challengers' recipes, after one more comparison.
+
+    A step of Fisher scoring, from CHALLENGERS as if it came of PRIOR_COMPARISONS exactly known
+    recipes: a comparison counts as much as it tells of the recipe.
+    """
+    left = challenger.covariance[..., 0, 0]
+    seen, told = challenger.mean[..., 0] ** 2 + left, (1 - left / spread**2) ** 2
+    weight = 1 / (PRIOR_COMPARISONS + told * min(comparisons, MOST_COMPARISONS))
     return np.sqrt(spread**2 + weight * (seen - spread**2))
 
 
@@ -167,13 +191,15 @@ def noise_of(evidence: Evidence) -> Noise:
     """The noise that the run measured; ValueError without a comparison."""
     if evidence.comparison is None:
         raise ValueError("the models were not compared")
-    seeds = evidence.seed_variance
-    return Noise(
-        _error(evidence.comparison),
-        None if evidence.training is None else _error(evidence.training),
-        0.0 if seeds is None else seeds.spread,
-        CHALLENGERS if evidence.standing is None else evidence.standing.challengers,
-    )
+    test = _error(evidence.comparison)
+    training = None if evidence.training is None else _error(evidence.training)
+    seeds = 0.0 if evidence.seed_variance is None else evidence.seed_variance.spread
+    assumed = CHALLENGERS
+    if evidence.gain_formula < FORMULA:
+        assumed = FIRST_CHALLENGERS
+        training, seeds = training and math.hypot(training, math.sqrt(2) * seeds), 0.0
+    challengers = assumed if evidence.standing is None else evidence.standing.challengers
+    return Noise(test, training, seeds, challengers)
 
 
 def _error(comparison: Comparison) -> float:
@@ -190,6 +216,11 @@ def prior(evidence: Evidence, noise: Noise) -> Known:
     if found is None:
         return unknown(noise)
     known = Known(np.array(found.mean), np.array(found.covariance))
+    if len(found.mean) == FIRST_NUMBERS:
+        known = Known(
+            np.insert(known.mean, 1, 0.0),
+            np.insert(np.insert(known.covariance, 1, 0.0, axis=0), 1, 0.0, axis=1),
+        )
     training = 0 if evidence.training is None else evidence.training.rows
     reuse = evidence.holdout_reuse
     fresh = 0 if reuse is None else reuse.fresh_rows

@@ -8,6 +8,7 @@ from housing.gate import expected_gain, messages
 from housing.gate.evidence import Evidence
 from housing.gate.expected_gain import Finding
 from housing.gate.policy import GatePolicy
+from housing.metric import metric_named
 from housing.records import CheckOutcome, CheckResult, Comparison
 
 DIGITS = 2
@@ -52,7 +53,8 @@ def _summary(evidence: Evidence, policy: GatePolicy, found: Finding) -> str:
         probability = short_percent(found.probability, DIGITS)
     gain = short_percent(abs(found.gain), DIGITS)
     return (
-        f"The expected gain is {'-' * (found.gain < 0)}{gain}; the probability of a regression "
+        f"The expected gain in {metric_named(evidence.metric).label} is "
+        f"{'-' * (found.gain < 0)}{gain}; the probability of a regression "
         f"beyond {short_percent(policy.margin, 2)} is {probability}. {_sources(evidence)}"
     )
 
@@ -62,14 +64,15 @@ SMALLEST = 0.0001
 
 def _sources(evidence: Evidence) -> str:
     """The measured changes, and how far the champion's test error is expected to be off."""
-    text = f"The error changes by {_source(evidence.comparison)} test rows"
+    label = metric_named(evidence.metric).label
+    text = f"The {label} changes by {_source(evidence.comparison)} test rows"
     if evidence.training is not None:
         text += f" and out of fold by {_source(evidence.training)} training rows"
     standing = evidence.standing
     if standing is not None:
         count = standing.comparisons
         verdicts = "an earlier verdict" if count == 1 else f"{count:,} earlier verdicts"
-        off = standing.mean[2]
+        off = standing.mean[-1]
         text += (
             f"; after {verdicts} the champion's error on test rows is expected to be "
             f"{short_percent(abs(off), DIGITS)} {'below' if off < 0 else 'above'} its true error"

@@ -52,10 +52,12 @@ def chance(noise: Noise, policy: GatePolicy, change: float, *, earlier: int = 0)
     found = _of(noise, policy, earlier)
     own = np.sqrt(np.diagonal(unknown(noise).covariance))
     true = math.log1p(change)
-    test = true + own[2] * DEVIATIONS - found.test[:, None]
+    test = true + own[3] * DEVIATIONS - found.test[:, None]
     mean = found.start + found.on_training * (true - found.training)
     room = (found.most - mean)[:, None] - found.on_test[:, None] * test
-    spread = np.maximum(found.on_training * own[1], 1e-12)[:, None]
+    # The out-of-fold error does not have the challenger's seeds, so it lies off its true error by
+    # them as well.
+    spread = np.maximum(found.on_training * np.hypot(own[1], own[2]), 1e-12)[:, None]
     rate = ndtr(room / spread)
     return float(np.mean(rate * (test <= 0) if policy.regression_veto else rate))
 
@@ -77,13 +79,13 @@ def _champions(noise: Noise, rule: tuple[float, float, float, bool], earlier: in
     rng, nothing = np.random.default_rng(0), unknown(noise)
     sd = np.sqrt(np.diagonal(nothing.covariance))
     known = Known(np.tile(nothing.mean, (CHAINS, 1)), np.tile(nothing.covariance, (CHAINS, 1, 1)))
-    champion = sd * rng.standard_normal((CHAINS, 3))
+    champion = sd * rng.standard_normal((CHAINS, 4))
     measured = noise.training is not None
     for _ in range(earlier):
-        challenger = sd * rng.standard_normal((CHAINS, 3))
+        challenger = sd * rng.standard_normal((CHAINS, 4))
         beyond = challenger - champion
-        training = beyond[:, 0] + beyond[:, 1] if measured else None
-        test = beyond[:, 0] + beyond[:, 2]
+        training = beyond[:, 0] + beyond[:, 2] if measured else None
+        test = beyond[:, 0] + beyond[:, 1] + beyond[:, 3]
         found = posterior(known, noise, training, test)
         passed = passes(found, test, policy)
         champion = np.where(passed[:, None], challenger, champion)
@@ -99,4 +101,5 @@ def _champions(noise: Noise, rule: tuple[float, float, float, bool], earlier: in
     if measured:
         on_training = posterior(known, noise, 1.0, np.zeros(CHAINS)).change - start.change
     most = highest_passing_mean(start.sd, policy)
-    return _Champions(champion[:, 1], champion[:, 2], start.change, on_training, on_test, most)
+    training = champion[:, 2] - champion[:, 1]  # beside its true error, which has its seeds
+    return _Champions(training, champion[:, 3], start.change, on_training, on_test, most)

@@ -23,6 +23,7 @@ from housing.evaluation.compare import (
 )
 from housing.evaluation.metrics import error_of, measure
 from housing.evaluation.spatial_se import Mask, SpatialCells, Values
+from housing.gate.corrected_error import with_corrections
 from housing.gate.evidence import (
     ESTIMATES,
     Baseline,
@@ -36,6 +37,7 @@ from housing.gate.evidence import (
     Standing,
     SubsetComparison,
 )
+from housing.gate.expected_gain import FORMULA
 from housing.gate.policy import EVIDENCE_CONFIDENCE, GatePolicy
 from housing.metric import MAE, RMSE
 from housing.records import Comparison, DriftReport, Metrics
@@ -134,7 +136,7 @@ def measure_evidence(
     pair = None
     if usable and champion is not None and theirs is not None and theirs.metrics is not None:
         pair = paired(test.actual, champion.values, challenger.values, test.where)
-    return Evidence(
+    evidence = Evidence(
         metric=policy.metric,
         version=test.version,
         test_rows=len(test.actual),
@@ -166,8 +168,10 @@ def measure_evidence(
         champion_is_newer=facts.champion_is_newer,
         training=facts.training,
         standing=facts.standing,
+        gain_formula=FORMULA,
         **_measured_by(checks, facts.failed, test, challenger, competitors),
     )
+    return with_corrections(evidence, policy)
 
 
 def _measured_by(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter
+from sqlalchemy.engine import Row
 
 from housing import schema
 from housing.errors import NotMeasurable
@@ -70,6 +71,7 @@ def collect(
         plan = searches.get(connection, row.search).plan
         members = datasets.get(connection, row.version).batches
         judged = registry.newest_evaluation(connection, model)
+        compared = registry.newest_comparison(connection, model)
     served = load(store, model)
     frame = datasets.read(store, row.version)
     test = datasets.test_rows(frame)
@@ -97,6 +99,7 @@ def collect(
         metric=plan.get("metric", RMSE),
         cv_error=row.cv_error,
         metrics=metrics,
+        **_corrected(compared, model),
         median_error=median,
         nominal=None if calibration.interval is None else calibration.interval.nominal,
         coverage=calibration.coverage,
@@ -111,6 +114,15 @@ def collect(
         libraries=row.libraries,
         artifact=row.artifact,
     )  # fmt: skip
+
+
+def _corrected(compared: Row[Any] | None, model: int) -> dict[str, Any]:
+    """Its error without the selection bias, as its newest verdict recorded it."""
+    if compared is None:
+        return {"corrected": None, "corrected_metric": RMSE}
+    evidence = records.read(compared.evidence)
+    side = evidence.challenger if evidence.challenger.id == model else evidence.champion
+    return {"corrected": side and side.corrected, "corrected_metric": evidence.metric}
 
 
 def _measured(

@@ -14,7 +14,7 @@ from housing.evaluation.compare import compare
 from housing.evaluation.spatial_se import Values, row_cells
 from housing.gate import evidence as records
 from housing.gate.evidence import Standing
-from housing.gate.expected_gain import standings
+from housing.gate.expected_gain import FORMULA, standings
 from housing.gate.policy import GatePolicy
 from housing.inference.fast_predictor import predict_members
 from housing.keys import KEY_COLUMN
@@ -103,15 +103,15 @@ def standing(
     """What the evaluations `earlier` by a metric say of the champion; None if there are none.
 
     The newest one that compared it is enough, as it recorded what was known before it. Records of
-    earlier releases did not: then their comparisons are gone through in order.
+    an earlier release or formula did not: then their comparisons are gone through in order.
     """
     known: dict[int, Standing] = {}
     if champion is None:
         return None
     for row in _compared(connection, champion, earlier, metric):
         evidence = records.read(row.evidence)
-        if evidence.standing is None:
-            evidence = replace(evidence, standing=known.get(row.champion))
+        if not _known(row):
+            evidence = replace(evidence, standing=known.get(row.champion), gain_formula=FORMULA)
         known[row.champion], known[row.challenger] = standings(evidence)
     return known.get(champion)
 
@@ -130,6 +130,12 @@ def _compared(
         its = champion in (row.champion, row.challenger)
         if its or found:
             found.append(row)
-        if its and row.evidence.get("standing") is not None:
+        if its and _known(row):
             break
     return found[::-1]
+
+
+def _known(row: Row[Any]) -> bool:
+    """Whether a verdict recorded what was known before it, by the present formula."""
+    known = row.evidence.get("standing") is not None
+    return known and row.evidence.get("gain_formula", 1) == FORMULA

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from housing import schema
 from housing.formatting import six_digits, unbroken
+from housing.gate.evidence import CorrectedError
 from housing.records import Interval, Metrics, UnseenPlaces
 from housing.report.run_page import environment, page
 from housing.schema import CATALOGUE, COORDINATES, LOCATION, WORDING
@@ -72,6 +73,8 @@ class CardFacts:
     metric: str  # by which it was searched
     cv_error: float
     metrics: Metrics | None
+    corrected: CorrectedError | None  # by its newest verdict
+    corrected_metric: str
     median_error: float | None  # median absolute error
     nominal: float | None
     coverage: Interval | None

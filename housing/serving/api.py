@@ -32,7 +32,7 @@ from housing.serving.response_models import (
 )
 from housing.serving.uploads import CSV, PARQUET, score_upload
 from housing.store.models import registry
-from housing.store.queries import error_by
+from housing.store.queries import corrected_error, error_by
 from housing.store.queries import time as as_text
 
 NEIGHBOURS = 8
@@ -219,6 +219,7 @@ def model(request: Request) -> Response:
     served = state.champion()
     with state.store.read() as connection:
         evaluation = registry.newest_evaluation(connection, served.model)
+        corrected = corrected_error(connection, served.model)
     metrics = None if evaluation is None else evaluation.evidence["challenger"]["metrics"]
     calibration = served.calibration
     interval, coverage = calibration.interval, calibration.coverage
@@ -231,6 +232,7 @@ def model(request: Request) -> Response:
             "test_error": metrics and error_by(metrics, served.model_facts["metric"]),
             "test_rmse": metrics and metrics["rmse"],
             "test_rows": None if metrics is None else metrics["rows"],
+            "corrected_error": corrected,
             "nominal_coverage": None if interval is None else interval.nominal,
             "coverage": None if coverage is None else vars(coverage),
             "coverage_by_slice": [

@@ -84,6 +84,7 @@ def _error_history(connection: Connection) -> Iterator[dict[str, Any]]:
                 "metric": metric.label,
                 "has_unit": metric.has_unit,
                 "rmse": champion["metrics"]["rmse"]["value"],
+                "corrected": queries.recorded_correction(row, champion["id"]),
                 **error,
             }
 

@@ -103,6 +103,25 @@ class Estimate(_Schema):
     confidence: float
 
 
+class CorrectedEstimate(Estimate):
+    """The error without the selection bias, as the newest verdict recorded it."""
+
+    metric: str
+    """Of the error: rmse, mae, rmsle or pinball:Q"""
+    source: str
+    """Which test rows it is of"""
+    rows: int
+    """How many these are"""
+    bias: float
+    """Expected share by which selection made the error on these rows too low"""
+    verdicts: int
+    """From which that is known"""
+    evaluation: str
+    """Where it is recorded"""
+    dataset: str
+    """Of whose test rows it is"""
+
+
 class ModelFacts(_Schema):
     """The champion."""
 
@@ -124,6 +143,9 @@ class ModelFacts(_Schema):
     """On the test set, by that metric; null if it was not measured by it"""
     test_rmse: Estimate | None = Field(description=f"Error on the test set ({UNIT})")
     test_rows: int | None
+    corrected_error: CorrectedEstimate | None
+    """The champion was chosen by its error on the test rows: the error without that bias; null if
+    it was not recorded"""
     nominal_coverage: float | None
     coverage: Estimate | None
     """Share of test values inside their interval"""

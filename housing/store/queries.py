@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter
 from sqlalchemy.engine import Connection, Row
 
+from housing.metric import RMSE
 from housing.records import Metrics
 from housing.schema import WORDING
 from housing.store.data import batches as stored
@@ -103,6 +104,29 @@ def error_by(metrics: Mapping[str, Any], metric: str) -> dict[str, Any] | None:
     """The error by a metric with its limits, from stored `Metrics`; None if not measured."""
     found = _METRICS.validate_python(metrics).by(metric)
     return None if found is None else asdict(found)
+
+
+def corrected_error(connection: Connection, model: int) -> dict[str, Any] | None:
+    """A model's error without the selection bias, as its newest evaluation recorded it; None where
+    that did not.
+    """
+    row = registry.newest_comparison(connection, model)
+    return None if row is None else recorded_correction(row, model)
+
+
+def recorded_correction(row: Row[Any], model: int) -> dict[str, Any] | None:
+    """The corrected error of the challenger or champion of an evaluation, or None."""
+    side = row.evidence["challenger" if row.challenger == model else "champion"]
+    found = side.get("corrected")
+    if found is None:
+        return None
+    return {
+        **found["error"],
+        "metric": row.evidence.get("metric", RMSE),
+        **{name: found[name] for name in ("source", "rows", "bias", "verdicts")},
+        "evaluation": named("e", row.id),
+        "dataset": named("v", row.version),
+    }
 
 
 def list_datasets(connection: Connection, limit: int | None = None) -> Rows:
@@ -277,6 +301,7 @@ def show_model(connection: Connection, id_: int) -> dict[str, Any]:
         "dataset": named("v", row.version),
         "train_rows": row.train_rows,
         **_errors(connection, [row])[row.id],
+        "corrected_error": corrected_error(connection, id_),
         **_fields(row, "fit_seconds", "importances", "groups", "unseen"),
         **_fields(row, "members", "libraries", "artifact"),
         "created_at": time(row.created_at),

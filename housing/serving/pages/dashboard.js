@@ -98,12 +98,14 @@ const date = (text) => make("span", { class: "keep" }, day(text));
 function tiles(data) {
   const { blocks, champion, dataset, last_nightly_run: run } = data.status;
   const last = data.error_history.at(-1);
+  const corrected = last && last.corrected;
   const isCurrent = !champion || champion.model === data.model;
   const { coverage, rollback } = data;
   return [
     tile("Champion", champion && champion.model, ...(champion ? [`${champion.family}, since `, date(champion.since)] : [])),
     tile("Model of this server", data.model, data.reload_error ? "cannot load the champion" : isCurrent ? "the champion" : `switching to ${champion.model}`),
     tile(`Test error (${last ? last.metric : "RMSE"})`, last && (last.has_unit ? amount : plain)(last.value), last && `95 % interval ${error(last.lower)} to ${error(last.upper)}`),
+    tile("Test error without selection bias", corrected && (last.has_unit ? amount : plain)(corrected.value), corrected && `95 % interval ${error(corrected.lower)} to ${error(corrected.upper)}; ${corrected.rows.toLocaleString("en-US")} rows: ${corrected.source}`),
     tile("Interval coverage", coverage && percent(coverage.value, 1), coverage && `of ${coverage.rows.toLocaleString("en-US")} test ${words.rows}; ${percent(coverage.nominal)} nominal`),
     tile("Dataset", dataset && dataset.dataset, dataset && dataset.rows !== null ? `${dataset.rows.toLocaleString("en-US")} ${words.rows}` : ""),
     tile("Last run", run && (run.outcome || run.status), ...(run ? [`${run.run}, `, date(run.started_at)] : [])),

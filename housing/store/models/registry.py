@@ -311,6 +311,12 @@ def evaluations_of(connection: Connection, challenger: int) -> Sequence[Row[Any]
     return connection.execute(its.order_by(evaluations.c.id)).all()
 
 
+def newest_comparison(connection: Connection, model: int) -> Row[Any] | None:
+    """The last evaluation of a model, as challenger or as champion, or None."""
+    either = sa.or_(evaluations.c.challenger == model, evaluations.c.champion == model)
+    return _newest(connection, sa.select(evaluations).where(either))
+
+
 def newest_evaluation_of_each(connection: Connection, among: Sequence[int]) -> Sequence[Row[Any]]:
     """The last evaluation of each of some challengers that has one."""
     newest = sa.select(sa.func.max(evaluations.c.id)).where(evaluations.c.challenger.in_(among))

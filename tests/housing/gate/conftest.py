@@ -17,6 +17,7 @@ from housing.gate.evidence import (
     ServingCosts,
     SubsetComparison,
 )
+from housing.gate.expected_gain import FORMULA
 from housing.records import ColumnDrift, Comparison, DriftReport, Interval, Metrics
 
 ROWS = 4_000
@@ -120,6 +121,7 @@ def make_evidence():
             measured={
                 check.name: {"rows": 800, "broken": 0, "worst": 0.0} for check in BEHAVIOUR_CHECKS
             },
+            gain_formula=FORMULA,
             **(beside(effect, se, confidence, rows) if champion else {}),
         )
         return dataclasses.replace(evidence, **changes)

@@ -466,6 +466,10 @@ def test_the_model_endpoint_describes_the_served_model(client: httpx.Client) -> 
     assert facts.model == "m2"
     assert facts.test_rmse is not None
     assert facts.test_rmse.lower < facts.test_rmse.value < facts.test_rmse.upper
+    found = facts.corrected_error
+    assert found is not None
+    assert found.lower < found.value < found.upper
+    assert (found.metric, found.evaluation[0], found.dataset[0]) == ("rmse", "e", "v")
 
 
 def test_contributions_add_up_to_the_price(client: httpx.Client, typical: District) -> None:

@@ -1,0 +1,87 @@
+"""A model's error on the test rows with the selection bias removed.
+
+A model becomes or stays champion partly because its sampling error on the test rows was low, so the
+error shown there is too low on average. What all verdicts together say of that sampling error is
+known from `gate.expected_gain`, under every rule; its mean is taken out and its uncertainty stays.
+How far the result is off, and how often the interval contains the true error, is measured by
+`benchmarks.gate.champion_error`.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtri
+
+from housing.gate import expected_gain
+from housing.gate.evidence import CorrectedError, Evidence, ModelMetrics
+from housing.gate.expected_gain import Known
+from housing.gate.policy import GatePolicy
+from housing.records import Interval, Metrics
+
+UNUSED, ALL, NOT_SELECTED = "unused test rows", "all test rows", "not selected on these rows"
+"""Of what an error is: the champion's on rows that no earlier verdict used, where there are enough;
+else on all rows. A first champion was compared with none: its error needs no correction."""
+
+
+def with_corrections(evidence: Evidence, policy: GatePolicy) -> Evidence:
+    """The evidence with the corrected error of each model."""
+    ours, theirs = evidence.challenger, evidence.champion
+    if theirs is None:
+        return replace(evidence, challenger=_not_selected(ours))
+    if evidence.comparison is None:
+        return evidence
+    found, noise = expected_gain.of_evidence(evidence), expected_gain.noise_of(evidence)
+    before = 0 if evidence.standing is None else evidence.standing.comparisons
+
+    def on_all(model: ModelMetrics, known: Known) -> ModelMetrics:
+        own = noise.test**2 / 2
+        error = _without(model.metrics, known.mean[-1], known.covariance[-1, -1], own)
+        return _of(model, error, ALL, before + 1)
+
+    champion, reuse = on_all(theirs, found.champion), evidence.holdout_reuse
+    if reuse is not None and reuse.fresh is not None and reuse.fresh_rows >= policy.min_test_rows:
+        share = reuse.fresh_rows / evidence.test_rows
+        mean, variance = expected_gain.on_fresh_rows(found, noise, share)
+        error = _without(reuse.fresh, mean, variance, noise.test**2 / 2 / share)
+        champion = _of(theirs, error, UNUSED, before + 1)
+    return replace(evidence, challenger=on_all(ours, found.challenger), champion=champion)
+
+
+def _not_selected(model: ModelMetrics) -> ModelMetrics:
+    return _of(model, _without(model.metrics, 0.0, 0.0, 0.0), NOT_SELECTED, 0)
+
+
+def _of(
+    model: ModelMetrics, error: tuple[Metrics, Interval, float] | None, source: str, verdicts: int
+) -> ModelMetrics:
+    if error is None:
+        return model
+    shown, interval, bias = error
+    return replace(model, corrected=CorrectedError(interval, source, shown.rows, bias, verdicts))
+
+
+def _without(
+    shown: Metrics | None, mean: Any, variance: Any, own: float
+) -> tuple[Metrics, Interval, float] | None:
+    """The shown errors, the corrected deciding one, and the share by which that was too low."""
+    if shown is None:
+        return None
+    error = shown.error
+    half = (error.upper - error.value) / error.value if error.value > 0 else 0.0
+    factor, half = (float(each) for each in correction(half, error.confidence, mean, variance, own))
+    value = error.value * factor
+    limits = max(value * (1 - half), 0.0), value * (1 + half)
+    return shown, Interval(value, *limits, error.confidence), 1 - 1 / factor
+
+
+def correction(half: Any, confidence: float, mean: Any, variance: Any, own: Any) -> tuple[Any, Any]:
+    """By what an error is multiplied, and the relative half width of its interval afterwards.
+
+    `half` is that of the interval around the shown error. It contains the model's own sampling
+    error, of variance `own` before anything was known, of which mean and variance are known now.
+    The rest, of rows that are hard for every model, no selection changes. Arrays broadcast.
+    """
+    z = ndtri((1 + confidence) / 2)
+    common = np.maximum((half / z) ** 2 - own, 0.0)
+    return np.exp(-mean), np.minimum(half, z * np.sqrt(common + variance))
