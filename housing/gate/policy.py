@@ -50,9 +50,9 @@ class GatePolicy(SettingsGroup):
     upper bound is within the margin, wherever the error itself lies. expected_gain: all evidence of
     the run together gives an expected gain of at least COST_OF_CHANGE, and a regression beyond the
     margin is improbable."""
-    cost_of_change: float = Field(0.003, ge=0, le=0.5)
-    """Smallest expected gain for which the rule expected_gain changes the champion (0.003 is
-    0.3 %)."""
+    cost_of_change: float = Field(0.002, ge=0, le=0.5)
+    """Smallest expected gain for which the rule expected_gain changes the champion (0.002 is
+    0.2 %)."""
     regression_veto: bool = True
     """Whether the rule expected_gain keeps the champion where the challenger's error on the test
     rows is above the champion's, whatever the other evidence says."""
