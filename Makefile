@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 # from the first moment on. After it make prints a line of its own, "Interrupt".
 INSTALL := @$(PYTHON) -S deployments/install.py
 
-.PHONY: install retrain test test-system test-postgresql soak check up bench flaml other-scikit-learn onnxruntime-web mutate lock clean format docs extras
+.PHONY: install retrain test test-system test-postgresql soak check up bench flaml mlflow-server mutate lock clean format docs extras catboost site
 
 # A table that is not there is reported before anything is installed; later `housing` does it, which
 # knows what is stored.
@@ -56,12 +56,12 @@ FLAML ?= build/flaml
 flaml:  ## for `python -m benchmarks quality --flaml build/flaml/bin/python`
 	$(INSTALL) $(FLAML) "flaml[automl]==2.7.0"
 
-# Another version of scikit-learn, laid before the project's own: an upgrade as a test sees it.
-other-scikit-learn:  ## for the system test of ONNX copies
-	$(PYTHON) -m pip install -q --no-deps --upgrade --target build/other-scikit-learn "scikit-learn==1.7.2"
+# Tests of the mirror run against it; without it they skip. It takes minutes to install.
+mlflow-server: build/mlflow-server/.installed  ## a whole MLflow server in an environment of its own
 
-onnxruntime-web:  ## for `housing export --to web --runtime build/node_modules/onnxruntime-web`
-	npm install --silent --no-save --prefix build onnxruntime-web@1.30.0
+build/mlflow-server/.installed: requirements/mlflow-server.txt
+	$(INSTALL) build/mlflow-server --only-binary :all: --require-hashes --no-deps -r requirements/mlflow-server.txt
+	@touch $@
 
 # make mutate MODULE="housing/gate/rules housing/store/ledger" SAMPLE=30; cosmic-ray has an environment of its own.
 SAMPLE ?= 30
@@ -72,19 +72,29 @@ build/mutation/.installed: requirements/mutation.txt
 	$(INSTALL) build/mutation --only-binary :all: --require-hashes --no-deps -r requirements/mutation.txt
 	@touch $@
 
+# What CatBoost asks for and only its own plots import.
+WITHOUT := --no-emit-package plotly
+
 # The lock files carry pins and hashes and no address, so any index serves.
 lock:
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --no-annotate -o requirements/run.txt
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-header --no-annotate -c requirements/run.txt -o requirements/dev.txt
+	  --no-header --no-annotate -c requirements/run.txt $(WITHOUT) -o requirements/dev.txt
 	uv pip compile pyproject.toml --extra dask --extra lightgbm --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --no-annotate -c requirements/run.txt -o requirements/extras.txt \
+	  $$(sed -n 's/^\([a-z0-9_.-]*\)==.*/--no-emit-package \1/p' requirements/run.txt)
+	uv pip compile pyproject.toml --extra catboost --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --no-annotate -c requirements/run.txt $(WITHOUT) -o requirements/catboost.txt \
 	  $$(sed -n 's/^\([a-z0-9_.-]*\)==.*/--no-emit-package \1/p' requirements/run.txt)
 	uv pip compile requirements/mutation.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --no-annotate --no-emit-package yattag -o requirements/mutation.txt
 	uv pip compile requirements/sbom.in --override requirements/sbom.in --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements/sbom.txt
+	uv pip compile requirements/site.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --no-annotate -o requirements/site.txt
+	uv pip compile requirements/mlflow-server.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --no-annotate -o requirements/mlflow-server.txt
 	uv pip compile requirements/tables.in --no-deps --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --no-annotate -o requirements/tables.txt
 
@@ -108,8 +118,25 @@ $(VENV)/.dev-installed: requirements/dev.txt requirements/tables.txt $(VENV)/.ru
 extras: $(VENV)/.run-installed  ## LightGBM and Dask, which the default does without
 	$(INSTALL) $(VENV) --require-hashes --no-deps -r requirements/extras.txt
 
+catboost: $(VENV)/.run-installed  ## CatBoost, a family of models
+	$(INSTALL) $(VENV) --require-hashes --no-deps -r requirements/catboost.txt
+
 docs: $(VENV)/.dev-installed  ## pages that are made from the code
 	$(BIN)/python -m deployments.generate_docs
+
+# The README is its first page; links to what is a page above docs stay links to pages.
+SITE := build/pages
+site: build/zensical/.installed  ## the documentation as pages with search
+	@rm -rf $(SITE) && mkdir -p $(SITE) && cp -R docs $(SITE)/docs && mv $(SITE)/docs/zensical.toml $(SITE)
+	@cp CONTRIBUTING.md CHANGELOG.md LICENSE $(SITE)/docs
+	@sed 's#](docs/#](#g' README.md > $(SITE)/docs/index.md
+	@sed -i 's#](\.\./README\.md#](index.md#g; s#](\.\./CONTRIBUTING#](CONTRIBUTING#g' $(SITE)/docs/*.md
+	@build/zensical/bin/zensical build --strict --config-file $(SITE)/zensical.toml
+	@echo "$(SITE)/site is ready; python3 -m http.server --directory $(SITE)/site shows it"
+
+build/zensical/.installed: requirements/site.txt
+	$(INSTALL) build/zensical --only-binary :all: --require-hashes --no-deps -r requirements/site.txt
+	@touch $@
 
 clean:
 	rm -rf $(VENV) build *.egg-info

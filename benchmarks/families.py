@@ -28,6 +28,7 @@ BOOSTED = {"learning_rate": 0.055, "max_leaf_nodes": 31, "min_samples_leaf": 10,
 LIGHT = {"learning_rate": 0.055, "num_leaves": 31, "min_child_samples": 10, "reg_lambda": 1.0,
          "colsample_bytree": 0.25}  # fmt: skip
 SLOW = {"learning_rate": 0.02}
+SYMMETRIC = {"learning_rate": 0.05, "depth": 6, "rsm": 0.3, "l2_leaf_reg": 3.0}
 SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "boosting, 300 trees": ("boosting", {**BOOSTED, "max_iter": 300}),
     "boosting-slow, 1,000 trees": (
@@ -37,11 +38,15 @@ SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "lightgbm-slow, 1,200 trees": (
         "lightgbm-slow", {**LIGHT, **SLOW, "n_estimators": 1200, "num_leaves": 40},
     ),
+    "catboost, 1,500 trees": ("catboost", {**SYMMETRIC, "iterations": 1500}),
     "extra-trees, 100 trees": ("extra-trees", {"min_samples_leaf": 2, "max_features": 0.4}),
 }  # fmt: skip
 BLENDS: dict[str, dict[str, float]] = {
     "0.7 boosting + 0.3 extra-trees": {
         "boosting, 300 trees": 0.7, "extra-trees, 100 trees": 0.3,
+    },
+    "0.5 boosting + 0.5 catboost": {
+        "boosting, 300 trees": 0.5, "catboost, 1,500 trees": 0.5,
     },
     "0.45 boosting-slow + 0.4 lightgbm-slow + 0.15 extra-trees": {
         "boosting-slow, 1,000 trees": 0.45, "lightgbm-slow, 1,200 trees": 0.4,

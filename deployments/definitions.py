@@ -16,7 +16,7 @@ from prefect.schedules import Cron
 
 from flows.backfill import backfill
 from flows.decisions import approval, rollback
-from flows.maintenance import backup, monitor, prune
+from flows.maintenance import backup, mirror, monitor, prune
 from flows.nightly import nightly
 from housing.schedules import OFF, Schedules
 from housing.settings import load_settings
@@ -77,6 +77,7 @@ DEPLOYMENTS: tuple[Deployment, ...] = (
     Deployment("monitor", monitor, lambda s: s.monitor),
     Deployment("backup", backup, lambda s: s.backup),
     Deployment("prune", prune, lambda s: s.prune),
+    Deployment("mirror", mirror, lambda s: s.mirror),
 )
 
 

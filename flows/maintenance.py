@@ -1,13 +1,14 @@
-"""Scheduled flows beside the nightly run: monitor, backup and prune."""
+"""Scheduled flows beside the nightly run: monitor, backup, prune and mirror."""
 
 from prefect.client.schemas.objects import State
 
 from flows.decorator import completed, housing_flow
 from flows.nightly import nightly
 from housing.operations.backup import VerificationResult
+from housing.operations.mirror.drain import MirrorResult
 from housing.operations.monitor import MonitorRun
 from housing.operations.prune import PruneResult
-from tasks.maintenance import create_backup, prune_store, run_monitor, verify_backup
+from tasks.maintenance import create_backup, prune_store, run_mirror, run_monitor, verify_backup
 
 
 @housing_flow
@@ -34,3 +35,11 @@ def prune() -> State[PruneResult]:
     done = prune_store()
     message = f"{done.blobs:,} objects and {done.backups:,} backups: {done.bytes:,} bytes."
     return completed("Pruned", message, done)
+
+
+@housing_flow
+def mirror() -> State[MirrorResult]:
+    """Copy runs, models and promotions that were not sent yet to HOUSING_MIRROR__URL (MLflow)."""
+    done = run_mirror()
+    name = "Paused" if done.paused else "Behind" if done.errors else "Mirrored"
+    return completed(name, " ".join([done.summary, *done.errors]), done)

@@ -84,6 +84,21 @@ class FileUnreadable(HousingError):
     template = "{file}: {why}"
 
 
+# --- the mirror ------------------------------------------------------------------------------
+
+
+class MirrorUnavailable(HousingError):
+    """The other system cannot be reached, or refuses everything; nothing is lost."""
+
+    template = "The MLflow server {address} cannot be used: {why}. {next_step}"
+
+
+class MirrorRefused(HousingError):
+    """The other system refused one object; `code` is its code of the error."""
+
+    template = "The MLflow server refused {what}: {why}"
+
+
 # --- the store ------------------------------------------------------------------------------
 
 
@@ -140,12 +155,6 @@ class Corrupt(HousingError):
         "`housing heal` restores them from the backup."
     )
     exit_code = 5
-
-
-class NotUsableHere(Corrupt):
-    """An undamaged model that the installed libraries cannot load, or that predicts otherwise."""
-
-    template = "{what} cannot be used with the libraries installed here: {why}."
 
 
 class BlobMissing(Corrupt):

@@ -390,6 +390,7 @@ class Event(StrEnum):
     NOT_READY = "not ready", "model.not_ready", True  # a retained champion that cannot be loaded
     BACKUP_NOT_VERIFIED = "backup not verified", "backup.not_verified", True
     RELOAD_FAILED = "reload failed", "", True
+    MIRROR_BEHIND = "mirror behind"  # the other system could not be reached several times
 
 
 @dataclass(frozen=True)

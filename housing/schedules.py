@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from housing.records import SettingsGroup
 
 OFF = "off"
+EVERY_QUARTER = "*/15 * * * *"
 
 
 class Schedules(SettingsGroup):
@@ -27,6 +28,7 @@ class Schedules(SettingsGroup):
     """Cron expression of the backup and its test restore, or off."""
     prune: str = "0 7 * * 0"
     """Cron expression of the prune, or off."""
+    mirror: str = OFF  # every 15 minutes where HOUSING_MIRROR__URL is set
     timezone: str = "UTC"
     """Time zone of the schedules, e.g. Europe/Berlin."""
     missed_after_minutes: int = Field(60, ge=0, le=1440)

@@ -12,6 +12,7 @@ from difflib import SequenceMatcher
 from functools import reduce
 from pathlib import Path
 from typing import Any, Self, TypeGuard
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import (
@@ -34,7 +35,7 @@ from housing.notify import NotifySettings
 from housing.quality.policy import QualityPolicy
 from housing.records import SettingsGroup
 from housing.retention import RetentionPolicy
-from housing.schedules import Schedules
+from housing.schedules import EVERY_QUARTER, Schedules
 from housing.schema import MODULE, PROBLEM
 from housing.serve_options import ServeOptions
 from housing.sources.settings import SourceSettings
@@ -76,6 +77,24 @@ class ValueSettings(SettingsGroup):
     """Assumed cost of an error, per unit of the target; card and report apply it."""
     revenue: float | None = Field(None, ge=0)
     """Assumed revenue of a prediction within 10 % of the true value, in the target's unit."""
+
+
+class MirrorSettings(SettingsGroup):
+    """Another system that shows what this one records."""
+
+    url: SecretStr | None = None
+    """MLflow tracking server to which runs, models and promotions are copied: https://HOST, with
+    https://USER:PASSWORD@HOST or https://TOKEN@HOST where it asks for them."""
+
+    @field_validator("url")
+    @classmethod
+    def _web_address(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            parts = urlsplit(url.get_secret_value())
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError("it must be http://HOST:PORT or https://HOST")
+            _ = parts.port  # a ValueError of its own where it is none
+        return url
 
 
 class Settings(BaseSettings):
@@ -142,6 +161,8 @@ class Settings(BaseSettings):
     """The prediction API."""
     monitor: MonitorOptions = Field(default_factory=lambda: MonitorOptions.model_validate({}))
     """What is monitored between two runs."""
+    mirror: MirrorSettings = Field(default_factory=MirrorSettings)
+    """Where runs are shown beside."""
 
     @field_validator("home")
     @classmethod
@@ -202,6 +223,8 @@ class Settings(BaseSettings):
             value = reduce(getattr, path, getattr(self, source))
             filled = getattr(self, name).model_copy(update={field: value})
             self.__dict__[name] = filled
+        if self.mirror.url is not None:
+            self.__dict__["schedules"] = self.schedules.model_copy(update={"mirror": EVERY_QUARTER})
         return self
 
     @property

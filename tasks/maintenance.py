@@ -1,4 +1,4 @@
-"""Tasks beside the pipeline: monitor, backup, prune and rollback."""
+"""Tasks beside the pipeline: monitor, backup, prune, mirror and rollback."""
 
 import logging
 
@@ -9,6 +9,8 @@ from housing.errors import Corrupt
 from housing.notify import Message
 from housing.operations import backup, monitor, prune
 from housing.operations.backup import Snapshot, VerificationResult
+from housing.operations.mirror import drain
+from housing.operations.mirror.drain import MirrorResult
 from housing.operations.monitor import MonitorRun
 from housing.operations.prune import PruneResult
 from housing.pipeline import promote
@@ -66,6 +68,14 @@ def prune_store() -> PruneResult:
     settings = load_settings()
     with open_store(settings) as store:
         return prune.prune(store, settings, flow_run=flow_run.get_id())
+
+
+@task(name="mirror", **PLAIN)
+def run_mirror() -> MirrorResult:
+    """Send what was not sent to the other system; a failure is counted, the next run goes on."""
+    settings = load_settings()
+    with open_store(settings) as store:
+        return drain.mirror(store, settings, scheduled=True)
 
 
 @task(name="roll back", **PLAIN)

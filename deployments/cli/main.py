@@ -9,6 +9,7 @@ from deployments.cli import (
     decisions,
     gate,
     maintenance,
+    mirror,
     monitor,
     problem,
     replay,
@@ -44,6 +45,6 @@ app = typer.Typer(
     add_completion=False,
     cls=_Commands,
 )
-for part in (run, show, decisions, gate, replay, maintenance, serving, monitor, problem):
+for part in (run, show, decisions, gate, replay, maintenance, mirror, serving, monitor, problem):
     app.registered_commands += part.app.registered_commands
     app.registered_groups += part.app.registered_groups

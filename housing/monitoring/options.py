@@ -22,8 +22,7 @@ class MonitorOptions(SettingsGroup):
     max_unseen_share: float = Field(0.01, ge=0, le=1)  # rows of a category unseen by the champion
     # Share of rows that ingestion may reject between two monitor runs.
     max_rejected_share: float = Field(0.1, ge=0, le=1)
-    min_labels: int = Field(50, ge=10)
-    """Labels from which on a live error is judged."""
+    min_labels: int = Field(50, ge=10)  # from which on a live error is judged
     false_alarm: float = Field(0.01, gt=0, lt=0.5)  # chance, of live error, a champion and month
     # Rows that count as one, since errors of neighbouring rows are correlated.
     design_effect: float = Field(2.0, ge=1, le=100)

@@ -69,17 +69,17 @@ async def form(request: Request) -> Response:
     return json_response(
         {
             "model": served.name,
-            "error": size_of_errors(served),
+            "error": _size_of_errors(served),
             "value_range": served.calibration.value_range,
             "simulated": served.simulated,
-            "notice": f"{source}{WORDING.caution} {served.copy_notice}".strip(),
+            "notice": f"{source}{WORDING.caution}",
             "location": location,
-            "fields": [field(served, name) for name in FEATURES],
+            "fields": [_field(served, name) for name in FEATURES],
         }
     )
 
 
-def size_of_errors(served: LoadedModel) -> float:
+def _size_of_errors(served: LoadedModel) -> float:
     """The model's error in the target's unit, by which the page rounds predictions."""
     error, metric = served.model_facts["cv_error"], metric_named(served.model_facts["metric"])
     return float(
@@ -87,8 +87,7 @@ def size_of_errors(served: LoadedModel) -> float:
     )
 
 
-def field(served: LoadedModel, name: str) -> dict[str, Any]:
-    """A feature as a field of the form."""
+def _field(served: LoadedModel, name: str) -> dict[str, Any]:
     column, calibration = CATALOGUE[name], served.calibration
     low, high = calibration.ranges.get(name, (None, None))
     return {

@@ -16,14 +16,14 @@ from sklearn.pipeline import Pipeline
 EVERY_ROW = 2**62
 """No limit."""
 
-LOCKED = frozenset({"lightgbm"})
-"""Packages of `requirements/extras.txt`."""
+LOCKED = {"lightgbm": "make extras", "catboost": "make catboost"}
+"""Packages that have a lock file, and the command that installs it."""
 
 
 @cache
 def _missing(package: str) -> str:
     if find_spec(package) is None:
-        how = "make extras" if package in LOCKED else f"python -m pip install {package}"
+        how = LOCKED.get(package, f"python -m pip install {package}")
         return f"{package} is not installed; `{how}` installs it"
     try:
         import_module(package)

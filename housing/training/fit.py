@@ -211,7 +211,8 @@ def library_versions(*models: Any) -> dict[str, str]:
 def _packages(model: Any) -> set[str]:
     """Distributions that a model's estimators come from, beside the standard library and ours."""
     parts = [model, *(model.get_params(deep=True).values() if hasattr(model, "get_params") else ())]
-    packages = {type(part).__module__.split(".")[0] for part in parts}
+    kinds = {kind for part in parts for kind in type(part).__mro__}
+    packages = {kind.__module__.split(".")[0] for kind in kinds}
     strange = packages - {"housing", "sklearn"} - set(LIBRARIES) - sys.stdlib_module_names
     known = packages_distributions() if strange else {}
     return {name for package in strange for name in known.get(package, ())[:1]}

@@ -22,9 +22,10 @@ UNTIL_STOPPED = {"up", "serve", "watchdog"}
 OF_NO_ROWS = {"settings", "problem new"}
 """They print nothing of a dataset."""
 
-ELSEWHERE = {"retrain", "replay", "problem check"}
-"""Their JSON is read in test_retrain.py, test_replay.py and problems/test_tables.py: they run for
-long, or change the environment of their process."""
+ELSEWHERE = {"retrain", "replay", "problem check", "mirror"}
+"""Their JSON is read in test_retrain.py, test_replay.py, test_mirror.py and
+problems/test_tables.py: they run for long, need a server, or change the environment of their
+process."""
 
 REASON = ("--reason", "to be looked at")
 BEFORE: dict[str, list[tuple[str, ...]]] = {

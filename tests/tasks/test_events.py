@@ -23,7 +23,7 @@ def test_events_of_prefect_have_names_of_their_own() -> None:
     named = [event.feed_name for event in Event if event.feed_name]
     assert len({*named}) == len(named)
     assert {event for event in Event if not event.feed_name} == {
-        Event.FAILED, Event.MISSED, Event.RELOAD_FAILED,
+        Event.FAILED, Event.MISSED, Event.RELOAD_FAILED, Event.MIRROR_BEHIND,
     }  # fmt: skip
 
 

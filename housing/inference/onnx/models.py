@@ -1,7 +1,10 @@
 """ONNX forms of fitted models, by class; a model of another class is added to `MODELS`."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -166,6 +169,35 @@ def _gap_goes_left(node: Any) -> bool:
     return bool(node["threshold"] >= 0)
 
 
+def _symmetric(fitted: Any, values: Any) -> Any:
+    """CatBoost, whose question k of a tree gives bit k of a leaf's number; it reads float32."""
+    with TemporaryDirectory() as folder:
+        written = Path(folder) / "model.json"
+        fitted.save_model(str(written), format="json")
+        dumped = json.loads(written.read_text())
+    described = dumped["features_info"]
+    if described.get("categorical_features") or "oblivious_trees" not in dumped:
+        raise NoOnnxForm("CatBoost with categories, or with trees that are not symmetric, has none")
+    gap_left = [each["nan_value_treatment"] != "AsTrue" for each in described["float_features"]]
+    trees = [_of_levels(each, gap_left) for each in dumped["oblivious_trees"]]
+    scale, (bias,) = dumped["scale_and_bias"]
+    return sum_of_trees(trees, rounded(values)) * float(scale) + float(bias)
+
+
+def _of_levels(dumped: Any, gap_left: Sequence[bool]) -> Tree:
+    """A symmetric tree, its nodes by level; the last question comes first, so that a leaf's place
+    in the last level is its number."""
+    splits = list(reversed(dumped["splits"] or ()))
+    level = np.repeat(np.arange(len(splits) + 1), 2 ** np.arange(len(splits) + 1))
+    leaf, at = level == len(splits), np.arange(len(level))
+    feature = np.array([split["float_feature_index"] for split in splits] + [0], dtype=np.int64)
+    border = np.array([split["border"] for split in splits] + [0.0], dtype=np.float64)
+    value = np.zeros(len(level))
+    value[leaf] = dumped["leaf_values"]
+    gaps = np.array(gap_left)[feature[level]]
+    return Tree(leaf, feature[level], border[level], 2 * at + 1, 2 * at + 2, gaps, value)
+
+
 def _linear(fitted: Any, values: Any) -> Any:
     coefficients = np.ravel(fitted.coef_).astype(np.float64)
     return (values @ coefficients[:, None])[:, 0] + float(np.ravel(fitted.intercept_)[0])
@@ -253,6 +285,7 @@ MODELS: dict[str, Callable[[Any, Any], Tensor]] = {
     _name(ExtraTreesRegressor): lambda fitted, values: _grown(fitted.estimators_, values),
     _name(DecisionTreeRegressor): lambda fitted, values: _grown([fitted], values),
     "lightgbm.sklearn.LGBMRegressor": _light,
+    "catboost.core.CatBoostRegressor": _symmetric,
     _name(LinearRegression): _linear,
     _name(Ridge): _linear,
     _name(SVR): _vectors,

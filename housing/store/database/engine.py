@@ -38,8 +38,9 @@ from housing.store.objects.signing import Signer
 BUSY_SECONDS = 30.0
 WAL_PAUSE_SECONDS = 0.01
 WRITE_LOCK = 0x486F7573  # any constant: the advisory lock that stands for "the writer"
-RUN, MAINTENANCE, MONITOR = LEASES = "run", "maintenance", "monitor"
-"""Leases: one for runs that train and promote, one for backups and pruning, one for the monitor."""
+RUN, MAINTENANCE, MONITOR, MIRROR = LEASES = "run", "maintenance", "monitor", "mirror"
+"""Leases: one for runs that train and promote, one for backups and pruning, one for the monitor,
+one for the mirror."""
 
 EXPIRES_AFTER = timedelta(seconds=60)
 HEARTBEAT = timedelta(seconds=10)

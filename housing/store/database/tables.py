@@ -389,16 +389,6 @@ calibrations = Table(
     _time("created_at"),
 )
 
-# Promoted models as ONNX graphs, which other versions of libraries can use; none: the reason.
-onnx_copies = Table(
-    "onnx_copies",
-    metadata,
-    Column("model", ForeignKey("models.id"), primary_key=True, autoincrement=False),
-    _link("artifact", "blobs.digest", nullable=True),
-    Column("reason", Text, nullable=False),
-    _time("created_at"),
-)
-
 # Answers that were given, a file of them at a time; the answers themselves are in the segment.
 prediction_batches = Table(
     "prediction_batches",
@@ -491,6 +481,19 @@ alerts = Table(
     Index("ix_alerts_about", "event", "about"),
 )
 
+# What another system was sent (`operations.mirror`): its id for each of ours there, and a digest of
+# what may change in ours. Beside these, by `kind`: "server", the address that the ids are of;
+# "failures", how many attempts in a row; "start", the instant before which nothing is sent.
+mirrored = Table(
+    "mirrored",
+    metadata,
+    Column("kind", String(20), primary_key=True),
+    Column("ours", String(200), primary_key=True),
+    Column("theirs", String(200), nullable=False),
+    _time("at"),
+    Column("digest", Digest, nullable=False),
+)
+
 # What the watchdog remembers about the times at which a run was due.
 watchdog_marks = Table(
     "watchdog_marks", metadata, Column("key", String(200), primary_key=True), _time("at")
@@ -543,8 +546,6 @@ readiness_checks = Table(
     Column("ready", Boolean(create_constraint=False), nullable=False),
     Column("detail", Text, nullable=False),
     Column("environment", Digest, nullable=False),  # of the libraries that it was loaded with
-    Column("onnx_ready", Boolean(create_constraint=False)),  # of its ONNX copy; null: there is none
-    Column("onnx_detail", Text),
     Column("seconds", Float, nullable=False),
     _time("checked_at"),
 )

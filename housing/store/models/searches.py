@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from math import inf
 from typing import Any
 
@@ -144,6 +145,12 @@ def finish(store: Store, search: int, choice: Mapping[str, Any], out_of_fold: Bl
         digest = record_blob(connection, out_of_fold, "out_of_fold")
         this = searches.update().where(searches.c.id == search, searches.c.finished_at.is_(None))
         connection.execute(this.values(**choice, out_of_fold=digest, finished_at=utc_now()))
+
+
+def times_of(connection: Connection, search: int) -> dict[int, datetime]:
+    """When each trial ended, by candidate."""
+    query = sa.select(trials.c.candidate, trials.c.recorded_at).where(trials.c.search == search)
+    return {row.candidate: row.recorded_at for row in connection.execute(query)}
 
 
 def trials_of(connection: Connection, search: int) -> Sequence[Trial]:

@@ -70,6 +70,9 @@ SMALL: Mapping[str, ModelFamily] = {
         FAMILIES["lightgbm-slow"],
         space=small_space("lightgbm-slow", model__n_estimators=randint(5, 20)),
     ),
+    "catboost": replace(
+        FAMILIES["catboost"], space=small_space("catboost", model__iterations=randint(5, 20))
+    ),
     "extra-trees": replace(FAMILIES["extra-trees"], build=small_extra_trees),
     "forest": replace(FAMILIES["forest"], build=small_forest, space=small_space("forest")),
     "tree": replace(FAMILIES["tree"], space=small_space("tree")),

@@ -70,6 +70,8 @@ def test_every_family_fits_real_districts_and_predicts_a_single_row(name, census
     model = ALL[name].build(1)
     if name.startswith("boosting"):
         model.set_params(model__max_iter=20)
+    if name == "catboost":
+        model.set_params(model__iterations=20)
     if name in ("forest", "extra-trees", "lightgbm", "lightgbm-slow"):
         model.set_params(model__n_estimators=5)
     model.fit(X[:500], y[:500])

@@ -24,6 +24,7 @@ from tests.housing.training.families import fit
 DRAWS = {
     "boosting": {"model__max_iter": 30, "model__max_features": 0.3},
     "lightgbm": {"model__n_estimators": 30},
+    "catboost": {"model__iterations": 30, "model__depth": 4},
     "extra-trees": {"model__max_features": 0.3},
     "forest": {"model__max_features": 5, "preprocess__geo__n_clusters": 8},
     "tree": {"model__min_samples_leaf": 20},

@@ -104,8 +104,9 @@ def test_a_family_without_an_onnx_form_is_named_before_the_search(rows, monkeypa
     assert "Strange has none" in caplog.text
 
 
-def test_versions_are_those_of_a_familys_own_packages_too():
-    pytest.importorskip("lightgbm")
+@pytest.mark.parametrize("name", ["lightgbm", "catboost"])
+def test_versions_are_those_of_a_familys_own_packages_too(name):
+    pytest.importorskip(name)
     plain = library_versions(FAMILIES["boosting"].build(0))
     assert plain == library_versions()
-    assert set(library_versions(FAMILIES["lightgbm"].build(0))) - set(plain) == {"lightgbm"}
+    assert set(library_versions(FAMILIES[name].build(0))) - set(plain) == {name}
