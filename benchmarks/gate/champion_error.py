@@ -103,7 +103,8 @@ def lived(
             if fresh >= GatePolicy().min_test_rows / ROWS:
                 deviation = world.sampling * entered[1] / fresh
                 mean, variance = expected_gain.on_fresh_rows(found, noise, fresh)
-                columns = (deviation[~passed], mean[~passed], variance + 0 * mean[~passed])
+                variance = np.broadcast_to(variance, mean.shape)
+                columns = deviation[~passed], mean[~passed], variance[~passed]
                 own, common = own / fresh, common / fresh**0.5
                 figures[f"{night}, unused rows"] = measured(*columns, common, own)
     return figures
