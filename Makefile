@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 # from the first moment on. After it make prints a line of its own, "Interrupt".
 INSTALL := @$(PYTHON) -S deployments/install.py
 
-.PHONY: install retrain test test-system test-postgresql soak check up bench flaml mlflow-server mutate lock clean format docs extras catboost site
+.PHONY: install retrain test test-system test-postgresql soak check up bench flaml mlflow-server other-scikit-learn onnxruntime-web mutate lock clean format docs extras catboost site
 
 # A table that is not there is reported before anything is installed; later `housing` does it, which
 # knows what is stored.
@@ -62,6 +62,13 @@ mlflow-server: build/mlflow-server/.installed  ## a whole MLflow server in an en
 build/mlflow-server/.installed: requirements/mlflow-server.txt
 	$(INSTALL) build/mlflow-server --only-binary :all: --require-hashes --no-deps -r requirements/mlflow-server.txt
 	@touch $@
+
+# Another version of scikit-learn, laid before the project's own: an upgrade as a test sees it.
+other-scikit-learn:  ## for the system test of ONNX copies
+	$(PYTHON) -m pip install -q --no-deps --upgrade --target build/other-scikit-learn "scikit-learn==1.7.2"
+
+onnxruntime-web:  ## for `housing export --to web --runtime build/node_modules/onnxruntime-web`
+	npm install --silent --no-save --prefix build onnxruntime-web@1.30.0
 
 # make mutate MODULE="housing/gate/rules housing/store/ledger" SAMPLE=30; cosmic-ray has an environment of its own.
 SAMPLE ?= 30

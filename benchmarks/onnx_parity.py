@@ -14,8 +14,8 @@ from benchmarks import results
 from benchmarks.data import add_table, reference_table
 from benchmarks.reference import recipe
 from housing import schema
-from housing.inference.columns import columns_of_frame
-from housing.inference.onnx.convert import OnnxModel, to_onnx
+from housing.inference.onnx.convert import to_onnx
+from housing.store.models.onnx_format import OnnxModel
 from housing.training.candidates import FAMILIES
 from housing.training.workers import one_thread
 
@@ -36,7 +36,7 @@ def compared(family: str, train: pd.DataFrame, table: pd.DataFrame) -> list[resu
     data = to_onnx(model)
     asked = OnnxModel(data)
     began = time.process_time()
-    found = asked.predict(columns_of_frame(table))
+    found = asked.predict(table)
     ours = time.process_time() - began
     worst = float(np.max(np.abs(found / expected - 1)))
     per_row = 1e6 / len(table)

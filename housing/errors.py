@@ -157,6 +157,12 @@ class Corrupt(HousingError):
     exit_code = 5
 
 
+class NotUsableHere(Corrupt):
+    """An undamaged model that the installed libraries cannot load, or that predicts otherwise."""
+
+    template = "{what} cannot be used with the libraries installed here: {why}."
+
+
 class BlobMissing(Corrupt):
     """A stored object that the database refers to does not exist."""
 

@@ -163,7 +163,7 @@ def readiness(as_json: AsJson = False) -> None:
     with opened() as (store, settings):
         found = check(store, settings, force=True)
     rows = [{**asdict(one), "model": f"m{one.model}"} for one in found.checks]
-    listing(rows, ("model", "ready", "seconds", "detail"), as_json=as_json)
+    listing(rows, ("model", "ready", "detail", "onnx_ready", "onnx_detail"), as_json=as_json)
     if found.not_ready:
         raise typer.Exit(5)
 

@@ -109,7 +109,17 @@ def export(
     ],
     to: Annotated[
         str | None,
-        typer.Option(help="Of a model: skops (if left out) or onnx. Of v3 and windows: parquet."),
+        typer.Option(
+            help="Of a model: skops (if left out), onnx or web. Of v3 and windows: parquet."
+        ),
+    ] = None,
+    public: Annotated[
+        bool,
+        typer.Option("--public", help="Of a model: one without target values of training rows."),
+    ] = False,
+    runtime: Annotated[
+        Path | None,
+        typer.Option(help="Folder of onnxruntime-web, for web; the installed one if left out."),
     ] = None,
     features: Annotated[
         bool, typer.Option("--features", help="Of v3: also the features that a model is given.")
@@ -139,8 +149,10 @@ def export(
         raise NotPossible(what=f"Exporting features of {what}", why=why)
     folder = output or Path(f"export-{what}")
     with opened() as (store, _):
+        notice = ""
         if letter == "m":
-            files = write(store, number, kind, folder)
+            done = write(store, number, kind, folder, public=public, runtime=runtime)
+            files, notice = done.files, done.notice
         elif letter == "v":
             files = export_data.export_dataset(
                 store, number, folder, features=features, model=model
@@ -148,4 +160,5 @@ def export(
         else:
             files = export_data.export_windows(store, folder)
     names = [str(file) for file in files]
-    answer({"exported": what, "format": kind, "files": names}, *names, as_json=as_json)
+    facts = {"exported": what, "format": kind, "files": names, "notice": notice}
+    answer(facts, *names, *filter(None, [notice]), as_json=as_json)

@@ -84,7 +84,12 @@ def _readiness(status: dict[str, Any]) -> str:
     if status["champion"]:
         notes[status["champion"]["model"]] = " (champion)"
     rows = status["readiness"]
-    shown = (f"{row['model']} {marks[row['ready']]}{notes.get(row['model'], '')}" for row in rows)
+    copies = {True: ", so does its ONNX copy", False: ", ONNX copy DOES NOT LOAD", None: ""}
+    shown = (
+        f"{row['model']} {marks[row['ready']]}{copies[row['onnx_ready']]}"
+        f"{notes.get(row['model'], '')}"
+        for row in rows
+    )
     return ", ".join(shown) or "no champion yet"
 
 

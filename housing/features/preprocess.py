@@ -201,7 +201,12 @@ def groups_of(preprocess: Any) -> tuple[str, ...]:
 
     The table's own columns, as they are or scaled, are in no group.
     """
-    found = list(_row_groups(preprocess))
+    return tuple(dict.fromkeys((*_row_groups(preprocess), *neighbour_groups(preprocess))))
+
+
+def neighbour_groups(preprocess: Any) -> tuple[str, ...]:
+    """Groups of features for which an unfitted step keeps training rows and their labels."""
+    found: list[str] = []
     for look in _neighbour_steps(preprocess).values():
         found += look.groups if isinstance(look, NeighbourStatistics) else [SIMILAR]
     return tuple(dict.fromkeys(found))

@@ -31,7 +31,7 @@ from housing.schema import CHALLENGER
 from housing.store.data import batches, datasets
 from housing.store.data.segments import get_table, to_frame
 from housing.store.database.engine import Store
-from housing.store.models import artifacts, calibrations, registry, searches
+from housing.store.models import calibrations, onnx_copies, registry, searches
 from housing.store.objects.deletion import is_dropped
 from housing.store.queries import time as as_text
 from housing.store.runs.predictions import PREDICTED
@@ -83,6 +83,8 @@ class LoadedModel:
     predict: Callable[[Columns], Floats]
     calibration: Calibration
     training_index: TrainingIndex
+    onnx_copy: str = ""  # why it has no ONNX copy; "" where it has one
+    artifact_error: str = ""  # why the ONNX copy predicts in place of the model's own artifact
     seconds: float = 0.0  # processor time of a prediction for one row
 
     @property
@@ -92,8 +94,14 @@ class LoadedModel:
 
     @property
     def notice(self) -> str:
-        """That it was trained on simulated rows; "" if it was not."""
-        return SIMULATED if self.simulated else ""
+        """That it was trained on simulated rows, and that its ONNX copy predicts; "" if neither."""
+        return " ".join(filter(None, (SIMULATED if self.simulated else "", self.copy_notice)))
+
+    @property
+    def copy_notice(self) -> str:
+        """That its ONNX copy predicts; "" if its own artifact does."""
+        why = self.artifact_error
+        return f"{self.name} predicts by its ONNX copy: {why}." if why else ""
 
     def predictions(self, columns: Columns) -> Predictions:
         """Predictions for rows that are valid by the catalogue."""
@@ -152,17 +160,17 @@ class LoadedModel:
 def load(store: Store, model: int, *, seq: int = 0, since: datetime | None = None) -> LoadedModel:
     """Load a model: check its signature and digest, replay its golden rows, warm it up.
 
-    Corrupt or BlobMissing where the stored model is damaged or predicts other values than before.
+    Corrupt or BlobMissing where the stored model is damaged or predicts other values than before;
+    where the libraries have changed, its ONNX copy is loaded if it has one.
     """
     with store.read() as connection:
         row = registry.model(connection, model)
         metric = searches.metric_of(searches.get(connection, row.search))
         simulated = batches.any_simulated(connection, row.version)
-    fitted = artifacts.get_model(store, row.artifact)
-    features = list(schema.FEATURES)
-    artifacts.replay_golden(store, row.golden, lambda X: fitted.predict(X[features]))
+        copy = onnx_copies.get(connection, model)
+    found = onnx_copies.load_verified(store, row)
     golden = to_frame(get_table(store, row.golden))
-    calibration, training_index = calibration_of(store, row, fitted)
+    calibration, training_index = calibration_of(store, row, found.model)
     served = LoadedModel(
         model=model,
         seq=seq,
@@ -178,11 +186,13 @@ def load(store: Store, model: int, *, seq: int = 0, since: datetime | None = Non
             "trained_at": as_text(row.created_at),
             "metric": metric,
             "cv_error": row.cv_error,
-            "artifact": row.artifact,
+            "artifact": found.artifact,
         },
-        predict=checked_predictor(fitted, golden).predict,
+        predict=checked_predictor(found.model, golden).predict,
         calibration=calibration,
         training_index=training_index,
+        onnx_copy=onnx_copies.NONE if copy is None else copy.reason,
+        artifact_error=found.artifact_error,
     )
     return replace(served, seconds=_median_latency(served))
 

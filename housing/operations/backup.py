@@ -42,7 +42,7 @@ from housing.store.database.engine import MAINTENANCE, Store, create_engine
 from housing.store.database.integrity import unsound
 from housing.store.database.open import HEAD, backup_storage, migrate, open_for_restore
 from housing.store.database.tables import metadata
-from housing.store.models import artifacts, promotion_log, registry
+from housing.store.models import onnx_copies, promotion_log, registry
 from housing.store.models.promotion_log import Authorship
 from housing.store.objects.blobs import BlobStore
 from housing.store.objects.pages import PageStorage, page_storage
@@ -249,7 +249,7 @@ def _replay_champion(store: Store) -> None:
         if champion is None:
             return
         row = registry.model(connection, champion)
-    artifacts.load_and_verify(store, row.artifact, row.golden)
+    onnx_copies.load_verified(store, row)
 
 
 def _take_over(copy: Store, store: Store) -> None:

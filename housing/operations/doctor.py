@@ -142,7 +142,8 @@ def _orphans(store: Store, settings: Settings) -> Iterator[Finding]:
 
 def _signatures(store: Store, settings: Settings) -> Iterator[Finding]:
     with store.read() as connection:
-        query = sa.select(blobs).where(blobs.c.kind == "model", blobs.c.pruned_at.is_(None))
+        signed = blobs.c.kind.in_((artifacts.KIND, artifacts.COPY_KIND))
+        query = sa.select(blobs).where(signed, blobs.c.pruned_at.is_(None))
         rows = connection.execute(query).all()
     yield from _refused(rows, partial(artifacts.check_signature, store))
 
@@ -276,9 +277,15 @@ def _split(store: Store, settings: Settings) -> Iterator[Finding]:
 
 
 def _readiness(store: Store, settings: Settings) -> Iterator[Finding]:
-    for check in rollback_readiness.check(store, settings, force=True).not_ready:
-        what = f"Rollback to m{check.model} would fail: {check.detail}"
-        yield Finding.damage(what, "`housing heal`, or see the message")
+    for check in rollback_readiness.check(store, settings, force=True).checks:
+        if not check.ready and check.onnx_ready:
+            fix = "the libraries that it was trained with, or `housing retrain` for a new champion"
+            yield Finding(check.message, fix)
+        elif not check.ready:
+            yield Finding.damage(check.message, "`housing heal`, or see the message")
+        elif check.onnx_ready is False:
+            what = f"The ONNX copy of m{check.model} cannot be used: {check.onnx_detail}"
+            yield Finding(what, "`housing heal`, or see the message")
 
 
 def _alerts(store: Store, settings: Settings) -> Iterator[Finding]:

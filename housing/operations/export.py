@@ -1,11 +1,12 @@
 """A stored model as a file for other programs, with what is needed to use it rightly.
 
-skops needs this project's package; onnx needs ONNX Runtime alone.
+skops needs this project's package, onnx needs ONNX Runtime alone, web a browser alone.
 """
 
 import secrets
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,50 +19,85 @@ import skops.io
 from housing import schema
 from housing.errors import NotPossible
 from housing.inference.calibration import Calibration
-from housing.inference.columns import columns_of_frame
 from housing.inference.loaded_model import load
-from housing.inference.onnx.convert import OnnxModel, to_onnx
+from housing.inference.onnx.convert import to_onnx
+from housing.operations.public_model import PublicModel, public_model
+from housing.operations.web_page import page_files, runtime_files
+from housing.settings import load_settings
 from housing.store.data.segments import get_table, to_frame
 from housing.store.database.engine import Store
 from housing.store.models import artifacts, registry
 from housing.store.models.artifacts import PREDICTION, worst_difference
+from housing.store.models.onnx_format import OnnxModel
 from housing.store.models.trusted_types import trusted_types
 from housing.store.objects.filesystem import sync, write_page
 
 Floats = npt.NDArray[np.float64]
 
-KINDS = ("skops", "onnx")
+KINDS = ("skops", "onnx", "web")
 HOW = {
     "skops": "skops.io.load('model.skops', trusted=trusted_types).predict(frame of features); "
     "types of this project need its package. check.csv has rows and what must come out. The "
     "service sets a prediction below the target's minimum, or above its maximum, to that limit.",
     "onnx": "onnxruntime.InferenceSession('model.onnx').run(None, inputs): each feature is an "
     "input of shape (rows, 1), numbers as float64 (NaN where missing), categories as text (empty "
-    "where missing). check.csv has rows and what must come out. A model that finds nearest rows "
-    "holds the training rows and their labels. A prediction below the target's minimum, or above "
-    "its maximum, is set to that limit, as by the service.",
+    "where missing). check.csv has rows and what must come out. A prediction below the target's "
+    "minimum, or above its maximum, is set to that limit, as by the service.",
+    "web": "Open index.html in a browser; no server and no network are needed. check.csv has rows "
+    "and what must come out.",
 }
+HOLDS_LABELS = (
+    "A model that finds nearest rows holds the training rows and their target values: it is for "
+    "those who may see them. --public exports one without."
+)
 TOLERANCE = 1e-9
 """Relative; what was written is read back and must predict what the model does."""
 
 
-def export(store: Store, model: int, kind: str, folder: Path) -> list[Path]:
+@dataclass(frozen=True)
+class Exported:
+    """The files that were written, and what the model holds of its training rows."""
+
+    files: list[Path]
+    notice: str
+
+
+def export(
+    store: Store,
+    model: int,
+    kind: str,
+    folder: Path,
+    *,
+    public: bool = False,
+    runtime: Path | None = None,
+) -> Exported:
     """Write a model into `folder`: the model, how to use it, rows to check it by.
 
-    All of it or nothing. NotPossible for a kind that cannot be written honestly, or where the
-    folder is in use.
+    With `public` a model without target values of training rows (`public_model`); `runtime` is the
+    folder of onnxruntime-web. All of it or nothing. NotPossible for a kind that cannot be written
+    honestly, or where the folder is in use.
     """
     if kind not in KINDS:
-        raise NotPossible(what=f"Exporting m{model} to {kind}", why="it is skops or onnx.")
+        raise NotPossible(what=f"Exporting m{model} to {kind}", why="it is skops, onnx or web.")
     must_be_free(folder)
+    if public and kind == "skops":
+        why = "only onnx and web are written for the public."
+        raise NotPossible(what=f"Exporting m{model} to skops", why=why)
+    needed = runtime_files(runtime) if kind == "web" else {}
     with store.read() as connection:
         row = registry.model(connection, model)
     fitted = artifacts.get_model(store, row.artifact)
     served = load(store, model)
     golden = to_frame(get_table(store, row.golden))
     rows = golden[list(schema.FEATURES)]
+    found = PublicModel(fitted, message=HOLDS_LABELS)
+    if public:
+        found = public_model(store, load_settings(), row, fitted)
+    fitted, left_out, notice = found.model, found.left_out, found.message
+    if left_out:
+        golden = golden.assign(**{PREDICTION: fitted.predict(rows)})
     data, again = _as_skops(fitted, rows) if kind == "skops" else _as_onnx(fitted, model, rows)
-    if kind == "onnx":
+    if kind != "skops":
         golden[PREDICTION] = schema.in_range(golden[PREDICTION].to_numpy())
     worst = worst_difference(again, golden[PREDICTION].to_numpy())
     if not worst <= TOLERANCE:
@@ -69,15 +105,21 @@ def export(store: Store, model: int, kind: str, folder: Path) -> list[Path]:
             what=f"Exporting m{model}", why=f"read back it predicts otherwise (by {worst:.2g})."
         )
     types = _types(data) if kind == "skops" else []
-    facts = _facts(served.model_facts, served.calibration, types, HOW[kind])
+    # The interval is that of the stored model.
+    calibration = replace(served.calibration, interval=None) if left_out else served.calibration
+    about = {**served.model_facts, **({"left_out": left_out} if left_out else {})}
+    facts = _facts(about, calibration, types, f"{HOW[kind]} {notice}")
     check = golden.rename(columns={PREDICTION: schema.unused_name("prediction")})
+    files = {f"model.{kind}": data}
+    if kind == "web":
+        files = page_files(served, data, found.error, needed)
     contents = {
-        f"model.{kind}": data,
+        **files,
         "model.json": facts,
         "check.csv": check.to_csv(index=False).encode(),
     }
     write_all(folder.resolve(), contents)
-    return [folder / name for name in contents]
+    return Exported([folder / name for name in contents], notice)
 
 
 def _as_skops(fitted: Any, rows: pd.DataFrame) -> tuple[bytes, Floats]:
@@ -89,7 +131,7 @@ def _as_skops(fitted: Any, rows: pd.DataFrame) -> tuple[bytes, Floats]:
 def _as_onnx(fitted: Any, model: int, rows: pd.DataFrame) -> tuple[bytes, Floats]:
     facts = {"model": f"m{model}", "target_unit": schema.UNIT}
     data = to_onnx(fitted, facts, in_range=True)
-    return data, OnnxModel(data).predict(columns_of_frame(rows))
+    return data, OnnxModel(data).predict(rows)
 
 
 def must_be_free(folder: Path) -> None:

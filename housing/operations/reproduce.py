@@ -13,7 +13,7 @@ from housing.settings import Settings
 from housing.store.data import datasets
 from housing.store.data.segments import get_table, to_frame
 from housing.store.database.engine import Store
-from housing.store.models import artifacts, registry
+from housing.store.models import artifacts, onnx_copies, registry
 from housing.store.models.artifacts import GOLDEN_TOLERANCE
 from housing.store.objects.recording import record_blob
 from housing.training.fit import golden_rows, installed_version, library_versions
@@ -104,3 +104,9 @@ def _keep(store: Store, model: Any, X: pd.DataFrame, row: Row[Any]) -> None:
         record_blob(connection, artifact, "model")
         if golden.digest == row.golden:
             record_blob(connection, golden, "golden")
+    with store.read() as connection:
+        was_copied = onnx_copies.digests(connection, row.id)
+    if was_copied:
+        from housing.inference.onnx.copies import store_copy  # slow to import
+
+        store_copy(store, row, model)

@@ -12,8 +12,6 @@ from housing.store.models import artifacts
 from housing.store.objects.blobs import Blob
 from housing.store.runs import runs
 
-MODEL = "model"
-
 
 @dataclass(frozen=True)
 class Signed:
@@ -30,7 +28,8 @@ def sign(store: Store, reason: str) -> Signed:
     Recorded as a run.
     """
     with store.read() as connection:
-        query = sa.select(blobs).where(blobs.c.kind == MODEL, blobs.c.pruned_at.is_(None))
+        signed = blobs.c.kind.in_((artifacts.KIND, artifacts.COPY_KIND))
+        query = sa.select(blobs).where(signed, blobs.c.pruned_at.is_(None))
         rows = connection.execute(query.order_by(blobs.c.created_at)).all()
     fresh, damaged = [], []
     for row in rows:

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from sqlalchemy.engine import Connection, Row
 
 from housing import schema
-from housing.errors import FileUnreadable, LeakFound
+from housing.errors import FileUnreadable, LeakFound, NotUsableHere
 from housing.evaluation.spatial_se import Mask, Values, row_cells
 from housing.gate import decision_rule
 from housing.gate.check import CHECKS, complete, judge
@@ -36,7 +36,7 @@ from housing.store.data import datasets, near_duplicate_lookup, profiles
 from housing.store.data.segments import put_frame
 from housing.store.database.engine import Store
 from housing.store.database.tables import blobs, evaluations, models, utc_now
-from housing.store.models import approvals, artifacts, blocks, registry
+from housing.store.models import approvals, artifacts, blocks, onnx_copies, registry
 from housing.store.objects.recording import record_blob
 from housing.store.runs import runs
 from housing.training.fingerprints import fingerprints
@@ -275,7 +275,10 @@ def _score(
     counted as well.
     """
     overlap = assert_no_leakage(store, row, test[KEY_COLUMN].to_numpy(), version, own)
-    model = artifacts.get_model(store, row.artifact)
+    try:
+        model = artifacts.get_model(store, row.artifact)
+    except NotUsableHere:  # the libraries have changed since the champion was trained
+        model = onnx_copies.load_verified(store, row).model
     predicted = predict_members(model, test, threads)
     members = tuple(predicted) if len(predicted) > 1 else ()
     return model, Predictions(

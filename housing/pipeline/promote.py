@@ -1,5 +1,6 @@
 """Promotion and rollback, the two ways to change the champion."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from housing import progress
-from housing.errors import Corrupt, NotPossible
+from housing.errors import Corrupt, NotPossible, NotUsableHere
 from housing.inference.loaded_model import calibration_of
 from housing.notify import Message
 from housing.pipeline.evaluate import JudgedEvaluation
@@ -22,10 +23,20 @@ from housing.store.data import copies, datasets, parts
 from housing.store.database import ownership
 from housing.store.database.engine import Store
 from housing.store.database.tables import batches, utc_now
-from housing.store.models import approvals, artifacts, blocks, calibrations, promotion_log, registry
+from housing.store.models import (
+    approvals,
+    artifacts,
+    blocks,
+    calibrations,
+    onnx_copies,
+    promotion_log,
+    registry,
+)
 from housing.store.models.registry import Change
 from housing.store.runs import outbox
 from housing.store.runs.runs import actor
+
+log = logging.getLogger("housing")
 
 
 def back_up(store: Store, model: int) -> int:
@@ -33,11 +44,17 @@ def back_up(store: Store, model: int) -> int:
     with store.read() as connection:
         row = registry.model(connection, model)
         found = parts.parts(connection, datasets.get(connection, row.version).batches)
+    from housing.inference.onnx.copies import store_copy  # slow to import; a rollback needs it not
+
+    fitted = artifacts.get_model(store, row.artifact)
     # Servers need the calibration within a second of the promotion: compute it before.
-    calibration_of(store, row, artifacts.get_model(store, row.artifact))
+    calibration_of(store, row, fitted)
+    if why := store_copy(store, row, fitted):
+        log.warning("m%d has no ONNX copy: %s.", model, why)
     with store.read() as connection:
         calibration = calibrations.get(connection, model)
-    digests = [row.artifact, row.golden, *(part.digest for part in found)]
+        copies_ = onnx_copies.digests(connection, model)
+    digests = [row.artifact, row.golden, *copies_, *(part.digest for part in found)]
     digests += [part.sides for part in found if part.sides is not None]
     digests += [] if calibration is None else [calibration.training_index]
     return copy_verified(store, digests)
@@ -194,6 +211,7 @@ class RolledBack:
     blocked_models: tuple[int, ...]
     blocked_batches: tuple[int, ...]
     healed: tuple[str, ...]
+    artifact_error: str = ""  # why its ONNX copy predicts
 
     def notification(self) -> Message:
         """The rollback as a notification."""
@@ -202,6 +220,8 @@ class RolledBack:
             f"m{self.to_model} is champion again instead of m{self.from_model}; "
             f"blocked: {', '.join(blocked)}"
         )
+        if self.artifact_error:
+            message += f"; its ONNX copy predicts, as {self.artifact_error}"
         return Message(Event.ROLLED_BACK, message, f"m{self.to_model}")
 
 
@@ -230,12 +250,12 @@ def roll_back(
         run=run, block_models=undone, block_batches=blocked,
     )  # fmt: skip
     registry.check_eligible(store, change)
-    healed = _verify_and_heal(store, row)
+    healed, error = _verify_and_heal(store, row)
 
     def act(connection: Connection, found: tuple[copies.Copy, ...]) -> RolledBack:
         seq = registry.change_champion_in(connection, change)
         also = () if batch is None else copies.block_copies(connection, batch, found)
-        done = RolledBack(seq, chosen, current, undone, (*blocked, *also), healed)
+        done = RolledBack(seq, chosen, current, undone, (*blocked, *also), healed, error)
         outbox.add(connection, store, done.notification(), f"l{seq}")
         if within is not None:
             within(connection, done)
@@ -260,17 +280,22 @@ def _undone(
     return current, chosen, promotion_log.superseded_by_rollback(connection, chosen)
 
 
-def _verify_and_heal(store: Store, row: Row[Any]) -> tuple[str, ...]:
-    """Load the model; returns the digests that were restored from the backup first."""
+def _verify_and_heal(store: Store, row: Row[Any]) -> tuple[tuple[str, ...], str]:
+    """Load the model, or its ONNX copy where the libraries have changed.
+
+    Returns the digests that were restored from the backup first, and why the copy is needed.
+    """
     try:
-        artifacts.load_and_verify(store, row.artifact, row.golden)
-    except Corrupt:
-        healed = heal(store, (row.artifact, row.golden))
+        return (), onnx_copies.load_verified(store, row).artifact_error
+    except Corrupt as error:
+        wanted = [row.artifact, row.golden]
+        if isinstance(error, NotUsableHere):
+            with store.read() as connection:
+                wanted += onnx_copies.digests(connection, row.id)
+        healed = heal(store, wanted)
         if not healed:  # its bytes are the stored ones
             raise
-        artifacts.load_and_verify(store, row.artifact, row.golden)
-        return healed
-    return ()
+        return healed, onnx_copies.load_verified(store, row).artifact_error
 
 
 def _must_be_former(connection: Connection, chosen: int, current: int | None) -> None:

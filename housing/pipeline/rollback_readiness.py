@@ -3,10 +3,9 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
 from importlib.metadata import version
-from itertools import starmap
 from typing import Any
 
 from sqlalchemy.engine import Row
@@ -20,7 +19,8 @@ from housing.records import Event
 from housing.settings import Settings
 from housing.store.database.engine import Store
 from housing.store.database.tables import readiness_checks, utc_now
-from housing.store.models import registry, retention
+from housing.store.models import onnx_copies, registry, retention
+from housing.store.queries import not_ready
 from housing.store.runs import outbox
 from housing.training.candidates import FAMILIES
 from housing.training.fit import library_versions
@@ -34,17 +34,26 @@ STALE_AFTER = timedelta(hours=20)
 
 @dataclass(frozen=True)
 class ReadinessCheck:
-    """Whether a model loads and reproduces its golden predictions; `detail` gives the reason."""
+    """Whether a model loads and reproduces its golden predictions; `detail` gives the reason.
+
+    The same of its ONNX copy, which is used where the model is not ready; None: there is none.
+    """
 
     model: int
     ready: bool
     detail: str
     seconds: float
+    onnx_ready: bool | None = None
+    onnx_detail: str = onnx_copies.NONE
+
+    @property
+    def message(self) -> str:
+        """What follows where the model is not ready."""
+        return not_ready(f"m{self.model}", self.detail, self.onnx_ready)
 
     def notification(self) -> Message:
         """The alert about a model that is not ready."""
-        message = f"Rollback to m{self.model} would fail: {self.detail}"
-        return Message(Event.NOT_READY, message, f"m{self.model}")
+        return Message(Event.NOT_READY, self.message, f"m{self.model}")
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,7 @@ class RollbackReadiness:
 
     @property
     def not_ready(self) -> tuple[ReadinessCheck, ...]:
-        """Models to which a rollback would fail."""
+        """Models to which a rollback would fail, or use the ONNX copy."""
         return tuple(check for check in self.checks if not check.ready)
 
 
@@ -92,7 +101,8 @@ def check(store: Store, settings: Settings, *, force: bool = False) -> RollbackR
         known = retention.readiness_by_model(connection)
     if not force and all(_is_fresh(known.get(model), here) for model in models):
         rows = (known[model] for model in models)
-        checks = tuple(ReadinessCheck(r.model, r.ready, r.detail, r.seconds) for r in rows)
+        names = [field.name for field in fields(ReadinessCheck)]
+        checks = tuple(ReadinessCheck(**{n: getattr(r, n) for n in names}) for r in rows)
         return RollbackReadiness(checks)
     checks = in_fresh_process(store, settings, models) if models else ()
     with store.write() as connection:
@@ -119,18 +129,34 @@ def _is_fresh(row: Row[Any] | None, here: str) -> bool:
 def in_fresh_process(
     store: Store, settings: Settings, models: Sequence[int]
 ) -> tuple[ReadinessCheck, ...]:
-    """Have a new process load the models; where it dies, the remaining ones are not ready."""
+    """Have a new process load the models, then their ONNX copies; where it dies, the remaining ones
+    are not ready. Copies that it did not reach are loaded by another one."""
     progress.report("check readiness", 0, len(models))
     with store.read() as connection:
         rows = [registry.model(connection, model) for model in models]
-    artifacts = [(row.artifact, row.golden) for row in rows]
+        copies = {row.id: (each, row.golden) for row in rows
+                  for each in onnx_copies.digests(connection, row.id)}  # fmt: skip
+        reasons = onnx_copies.reasons(connection)
+    artifacts = [*((row.artifact, row.golden) for row in rows), *copies.values()]
     with ModelSubprocess(store, settings, artifacts) as process:
-        found = process.results(TIMEOUT_SECONDS)
+        results = process.results(TIMEOUT_SECONDS)
+    found, of_copies = results[: len(rows)], results[len(rows) :]
+    if any(each.not_run for each in of_copies):
+        with ModelSubprocess(store, settings, [*copies.values()]) as process:
+            of_copies = process.results(TIMEOUT_SECONDS)
     progress.report("check readiness", len(models), len(models))
-    return tuple(starmap(_of_load_check, zip(models, found, strict=True)))
+    known = {model: _result(each) for model, each in zip(copies, of_copies, strict=True)}
+    return tuple(
+        ReadinessCheck(
+            model, *_result(each), each.seconds,
+            *known.get(model, (None, reasons.get(model, onnx_copies.NONE))),
+        )
+        for model, each in zip(models, found, strict=True)
+    )  # fmt: skip
 
 
-def _of_load_check(model: int, found: LoadCheck) -> ReadinessCheck:
-    ready = found.worst is not None
-    detail = "" if found.worst is None else f"golden predictions are {agreement(found.worst)}"
-    return ReadinessCheck(model, ready, detail or found.fault or found.not_run, found.seconds)
+def _result(found: LoadCheck) -> tuple[bool, str]:
+    """Whether a file can be used, and what was found."""
+    if found.worst is not None:
+        return True, f"golden predictions are {agreement(found.worst)}"
+    return False, found.fault or found.not_run

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -316,13 +316,21 @@ def fit(store: Store, run: RunContext, search: int, settings: Settings) -> int:
     return registry.register(store, facts, artifact, golden)
 
 
-def refit(store: Store, model: Row[Any], X: pd.DataFrame, y: pd.Series, settings: Settings) -> Any:
-    """A registered model fitted again on the same rows: same members, same excluded features."""
+def refit(
+    store: Store,
+    model: Row[Any],
+    X: pd.DataFrame,
+    y: pd.Series,
+    settings: Settings,
+    without: Collection[str] = (),
+) -> Any:
+    """A registered model fitted again on the same rows: same members, same excluded features, and
+    `without` some more groups of them."""
     with store.read() as connection:
         plan = searches.get(connection, model.search).plan
     members = [Member(Candidate(**each["candidate"]), each["seed"]) for each in model.members]
     return fit_members(
         X, y, members,
-        workers=settings.search.workers, without=plan["exclude_features"],
+        workers=settings.search.workers, without={*plan["exclude_features"], *without},
         rows=plan["member_rows"], dask=settings.dask_address or "",
     ).model  # fmt: skip

@@ -260,6 +260,8 @@ async def ready(request: Request) -> Response:
         "ready": served is not None,
         "model": None if served is None else served.name,
         "promotion": None if served is None else served.seq,
+        "artifact_error": "" if served is None else served.artifact_error,
+        "onnx_copy": "" if served is None else served.onnx_copy or "stored",
         "reload_failure": None
         if failure is None
         else {

@@ -49,6 +49,7 @@ def overview(app: AppState) -> dict[str, Any]:
                 "nominal": calibration.interval.nominal,
             },
             "simulated": served is not None and served.simulated,
+            "copy_notice": "" if served is None else served.copy_notice,
             "reload_error": None if reloader.failure is None else reloader.failure.error,
             "promotion_log_error": reloader.log_error,
             "shadow_error": app.shadow.error,

@@ -69,17 +69,17 @@ async def form(request: Request) -> Response:
     return json_response(
         {
             "model": served.name,
-            "error": _size_of_errors(served),
+            "error": size_of_errors(served),
             "value_range": served.calibration.value_range,
             "simulated": served.simulated,
-            "notice": f"{source}{WORDING.caution}",
+            "notice": f"{source}{WORDING.caution} {served.copy_notice}".strip(),
             "location": location,
-            "fields": [_field(served, name) for name in FEATURES],
+            "fields": [field(served, name) for name in FEATURES],
         }
     )
 
 
-def _size_of_errors(served: LoadedModel) -> float:
+def size_of_errors(served: LoadedModel) -> float:
     """The model's error in the target's unit, by which the page rounds predictions."""
     error, metric = served.model_facts["cv_error"], metric_named(served.model_facts["metric"])
     return float(
@@ -87,7 +87,8 @@ def _size_of_errors(served: LoadedModel) -> float:
     )
 
 
-def _field(served: LoadedModel, name: str) -> dict[str, Any]:
+def field(served: LoadedModel, name: str) -> dict[str, Any]:
+    """A feature as a field of the form."""
     column, calibration = CATALOGUE[name], served.calibration
     low, high = calibration.ranges.get(name, (None, None))
     return {

@@ -48,7 +48,7 @@ class PredictionResponse(_Schema):
     unit: str
     """Unit of the predictions"""
     notice: str
-    """Whether the model was trained on simulated rows; empty if not"""
+    """Trained on simulated rows, or predicting by its ONNX copy; empty if neither"""
     nominal_coverage: float | None
     """Share of true values that the prediction intervals should contain"""
     predictions: list[Prediction]
@@ -138,7 +138,7 @@ class ModelFacts(_Schema):
     """Cross-validated, by that metric"""
     artifact: str
     notice: str
-    """Whether it was trained on simulated rows; empty if not"""
+    """Trained on simulated rows, or predicting by its ONNX copy; empty if neither"""
     test_error: Estimate | None
     """On the test set, by that metric; null if it was not measured by it"""
     test_rmse: Estimate | None = Field(description=f"Error on the test set ({UNIT})")
@@ -160,6 +160,10 @@ class Readiness(_Schema):
     ready: bool
     model: str | None
     promotion: int | None
+    artifact_error: str
+    """Why the ONNX copy predicts in place of the model's own artifact, or empty"""
+    onnx_copy: str
+    """Stored, or why there is none"""
     reload_failure: dict[str, Any] | None
     """Why the champion could not be loaded, if so"""
     promotion_log_error: str

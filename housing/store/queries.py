@@ -28,7 +28,15 @@ from housing.store.database.tables import (
     version_batches,
 )
 from housing.store.database.tables import runs as runs_table
-from housing.store.models import approvals, blocks, promotion_log, registry, retention, searches
+from housing.store.models import (
+    approvals,
+    blocks,
+    onnx_copies,
+    promotion_log,
+    registry,
+    retention,
+    searches,
+)
 from housing.store.runs import lease as leases
 from housing.store.runs import runs
 from housing.store.runs.runs import ABANDONED, abandoned
@@ -257,16 +265,27 @@ def list_blocks(connection: Connection) -> Rows:
 
 def list_readiness(connection: Connection) -> Rows:
     """The last readiness check of each rollback target, newest first."""
-    known = retention.readiness_by_model(connection)
+    known, reasons = retention.readiness_by_model(connection), onnx_copies.reasons(connection)
     return [
         {
             "model": named("m", model),
             "ready": row.ready if (row := known.get(model)) is not None else None,
             "detail": row.detail if row is not None else "the next run checks it",
+            "onnx_ready": None if row is None else row.onnx_ready,
+            "onnx_detail": (None if row is None else row.onnx_detail)
+            or reasons.get(model, onnx_copies.NONE)
+            or "the next run checks it",
             "checked_at": time(row.checked_at) if row is not None else None,
         }
         for model in retention.with_artifacts(connection, registry.former_champions(connection))
     ]
+
+
+def not_ready(model: str, detail: str, onnx_ready: bool | None) -> str:
+    """What it means that a model's own artifact cannot be used."""
+    if onnx_ready:
+        return f"{model} predicts by its ONNX copy alone: {detail}"
+    return f"Rollback to {model} would fail: {detail}"
 
 
 # --- one thing ------------------------------------------------------------------------------
@@ -474,7 +493,7 @@ def _request(connection: Connection, row: Row[Any]) -> Need:
 def _needs(connection: Connection, last: dict[str, Any] | None) -> Iterator[Need]:
     for one in list_readiness(connection):
         if one["ready"] is False:
-            message = f"{one['model']} cannot be rolled back to: {one['detail']}"
+            message = not_ready(one["model"], one["detail"], one["onnx_ready"])
             yield Need(message=message, commands=["housing doctor", "housing heal"])
     waiting = sa.select(batches).where(batches.c.status.in_(stored.NEED_A_PERSON))
     for row in connection.execute(waiting.order_by(batches.c.id)):

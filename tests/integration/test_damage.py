@@ -57,7 +57,7 @@ def flipped(whole: bytes, number: int, chance: random.Random) -> Iterator[Damage
 
 def read_blob(store: Store, row: sa.Row[tuple[object, ...]]) -> None:
     """Use a blob as the program does."""
-    if row.kind == "model":
+    if row.kind in (artifacts.KIND, artifacts.COPY_KIND):
         artifacts.get_model(store, row.digest)
     else:
         get_table(store, row.digest)

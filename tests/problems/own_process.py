@@ -128,7 +128,7 @@ def every_use(folder: Path) -> None:
         print([(w.source, w.rows, [s.fired for s in w.signals]) for w in found.windows])
         print([{n: e[n] for n in ("model", "shadow", "rows", "rmse")} for e in found.errors])
         write_sample(store, folder / "sample.csv", 30, seed=1, other=1)
-        print([path.name for path in export(store, champion, "skops", folder / "export")])
+        print([path.name for path in export(store, champion, "skops", folder / "export").files])
     (row,) = json.loads(rows[list(schema.FEATURES)].head(1).to_json(orient="records"))
     body = {"rows": [{**row, schema.ID_COLUMN: "a"}]}
     answer, form, _ = answers(

@@ -27,9 +27,7 @@ from housing.features.rounding import RoundedColumns
 from housing.features.spatial import ClusterSimilarity
 from housing.features.statistics import NEAREST
 from housing.inference.onnx.graph import DOUBLE, INT64, NoOnnxForm, Tensor, rounded
-
-MISSING = ""
-"""A category that is not known, as text."""
+from housing.store.models.onnx_format import MISSING
 
 Texts = list[Tensor]
 """Categories: one tensor (rows, 1) a column."""
@@ -59,7 +57,7 @@ def _columns(fitted: ColumnTransformer, table: Columns) -> Any:
         if not names or (isinstance(each, str) and each == "drop"):
             continue
         parts.append(transformed(each, _block([table[name] for name in names])))
-    found: Any = np.hstack(parts)
+    found: Any = np.hstack([part for part in parts if part is not None])
     return rounded(found) if isinstance(fitted, RoundedColumns) else found
 
 
@@ -86,7 +84,7 @@ def _union(fitted: FeatureUnion, values: Any) -> Any:
         for _, each in fitted.transformer_list
         if not (isinstance(each, str) and each == "drop")
     ]
-    return np.hstack(parts)
+    return np.hstack(parts) if parts else None  # all of its features are left out
 
 
 def _function(fitted: FunctionTransformer, values: Any) -> Any:

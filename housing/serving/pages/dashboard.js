@@ -34,7 +34,10 @@ function show(data) {
   byId("errors-hint").textContent = errorsHint();
   const state = { true: "ready", false: "NOT READY", null: "not checked" };
   const unchecked = "The next run checks it, and housing readiness does so at once.";
-  const candidates = data.rollback_candidates.map((row) => ({ ...row, state: state[row.ready], detail: row.ready === null ? unchecked : row.detail }));
+  const candidates = data.rollback_candidates.map((row) => ({
+    ...row, state: state[row.ready], detail: row.ready === null ? unchecked : row.detail,
+    copy: row.onnx_ready === null ? row.onnx_detail : state[row.onnx_ready],
+  }));
   const tables = {
     runs: [data.runs.map(run), {
       run: "", started_at: "Started", kind: "Kind", result: "Result", message: "Message", links: "More",
@@ -42,7 +45,7 @@ function show(data) {
     live: [data.live_errors.map(liveError), {
       model: "", rows: "Labels", rmse: "RMSE", interval: "95 % interval", coverage: "Inside the interval", dates: "Labelled",
     }, `No prediction has a true ${words.value} yet.`],
-    rollback: [candidates, { model: "", state: "State", checked_at: "Checked", detail: "Message" }, "There is no champion yet."],
+    rollback: [candidates, { model: "", state: "State", copy: "ONNX copy", checked_at: "Checked", detail: "Message" }, "There is no champion yet."],
     shadow: [data.shadow.map(shadowDifference), {
       models: "", day: "Day", rows: "Predictions", mean: "Mean difference", quantiles: "Median / 90 % / maximum", share_above: "Shadow higher", share_outside: "Outside the interval",
     }, "There is no shadow. HOUSING_SERVE__SHADOW chooses one."],
@@ -77,6 +80,7 @@ function alarms(data) {
   const found = [...data.status.needs_a_person, ...data.alarms].map((need) => need.message ? need : { message: need, commands: [] });
   const fault = (message) => found.unshift({ message, commands: ["housing doctor"] });
   if (data.reload_error) fault(`The champion cannot be loaded: ${data.reload_error}`);
+  if (data.copy_notice) fault(data.copy_notice);
   if (data.promotion_log_error) fault(`The promotion log cannot be read: ${data.promotion_log_error}`);
   if (data.shadow_error) found.unshift({ message: data.shadow_error, commands: [] });
   const shown = byId("alarms");

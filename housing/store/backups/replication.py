@@ -18,7 +18,14 @@ from housing.store.backups import snapshots
 from housing.store.backups.snapshots import BlobRef, Manifest, PageRef
 from housing.store.database import ownership
 from housing.store.database.engine import Store
-from housing.store.database.tables import backup_copies, backups, blobs, models, utc_now
+from housing.store.database.tables import (
+    backup_copies,
+    backups,
+    blobs,
+    models,
+    onnx_copies,
+    utc_now,
+)
 from housing.store.objects.deletion import digest_in, is_dropped
 from housing.store.objects.pages import PageStorage
 from housing.store.runs import outbox
@@ -221,7 +228,12 @@ def _copy_of(store: Store, row: Row[Any]) -> bytes:
 def without_a_copy(store: Store, row: Row[Any]) -> str:
     """The next step for a blob that is lost in store and backup."""
     with store.read() as connection:
-        made = models.c.artifact == row.digest, models.c.golden == row.digest
+        of_copy = sa.select(onnx_copies.c.model).where(onnx_copies.c.artifact == row.digest)
+        made = (
+            models.c.artifact == row.digest,
+            models.c.golden == row.digest,
+            models.c.id.in_(of_copy),
+        )
         model = connection.scalar(sa.select(models.c.id).where(sa.or_(*made)))
     if model is None:
         return "Restore an older backup (`housing backup list`), or ingest its file again."

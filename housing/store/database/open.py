@@ -26,7 +26,7 @@ from housing.store.objects.encryption import Cipher
 from housing.store.objects.filesystem import make_writable
 from housing.store.objects.signing import Signer
 
-HEAD = "0016"
+HEAD = "0017"
 """The newest revision this release knows; a test holds it equal to the newest script."""
 
 OLDEST = "0015"

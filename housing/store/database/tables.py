@@ -389,6 +389,16 @@ calibrations = Table(
     _time("created_at"),
 )
 
+# Promoted models as ONNX graphs, which other versions of libraries can use; none: the reason.
+onnx_copies = Table(
+    "onnx_copies",
+    metadata,
+    Column("model", ForeignKey("models.id"), primary_key=True, autoincrement=False),
+    _link("artifact", "blobs.digest", nullable=True),
+    Column("reason", Text, nullable=False),
+    _time("created_at"),
+)
+
 # Answers that were given, a file of them at a time; the answers themselves are in the segment.
 prediction_batches = Table(
     "prediction_batches",
@@ -546,6 +556,8 @@ readiness_checks = Table(
     Column("ready", Boolean(create_constraint=False), nullable=False),
     Column("detail", Text, nullable=False),
     Column("environment", Digest, nullable=False),  # of the libraries that it was loaded with
+    Column("onnx_ready", Boolean(create_constraint=False)),  # of its ONNX copy; null: there is none
+    Column("onnx_detail", Text),
     Column("seconds", Float, nullable=False),
     _time("checked_at"),
 )

@@ -2,7 +2,8 @@
 
 Digest and keyed signature come from SQL and are checked before a byte is deserialised; nothing
 here takes a path, so no file that a user names can ever be loaded as a model. The format is
-skops, restricted to the types of `trusted_types`; joblib for models that skops cannot store.
+skops, restricted to the types of `trusted_types`; joblib for models that skops cannot store; ONNX
+for copies that need none of the libraries that fitted the model (`onnx_copies`).
 """
 
 import hashlib
@@ -20,12 +21,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from housing import schema
-from housing.errors import BlobMissing, Corrupt, HousingError, NotPossible, Pruned
+from housing.errors import BlobMissing, HousingError, NotPossible, NotUsableHere, Pruned
 from housing.problem import MARK
 from housing.store.data.segments import get_table, put_frame, to_frame
 from housing.store.database.engine import Store
 from housing.store.database.tables import blobs
 from housing.store.models import skops_format
+from housing.store.models.onnx_format import OnnxModel
 from housing.store.models.trusted_types import trusted_types
 from housing.store.objects.blobs import Blob
 from housing.training.workers import one_thread
@@ -34,6 +36,10 @@ FORMAT = "skops.zst"
 PICKLED = "joblib.zst"
 """For models that skops cannot store. Only the signature protects from a malicious pickle; both
 formats require it."""
+ONNX = "onnx.zst"
+
+KIND, COPY_KIND = "model", "onnx copy"
+"""Kinds of the blobs that are signed: models and their ONNX copies."""
 
 PREDICTION = f"{MARK}prediction"
 GOLDEN_TOLERANCE = 1e-9
@@ -43,6 +49,11 @@ GOLDEN_TOLERANCE = 1e-9
 def put_model(store: Store, model: Any) -> Blob:
     """Store a fitted model, signed; NotPossible where it holds a type that is not trusted."""
     return signed(store, store.blobs.put(*_packed(model)))
+
+
+def put_onnx(store: Store, data: bytes) -> Blob:
+    """Store a model as an ONNX graph, signed like any other."""
+    return signed(store, store.blobs.put(_compressed(data), ONNX))
 
 
 def digest_of(model: Any) -> str:
@@ -62,15 +73,22 @@ def _packed(model: Any) -> tuple[bytes, str]:
         buffer = io.BytesIO()
         joblib.dump(model, buffer)
         plain, suffix = buffer.getvalue(), PICKLED
+    return _compressed(plain), suffix
+
+
+def _compressed(plain: bytes) -> bytes:
     packed = pa.BufferOutputStream()
     with pa.CompressedOutputStream(packed, "zstd") as stream:
         stream.write(plain)
-    return packed.getvalue().to_pybytes(), suffix
+    compressed: bytes = packed.getvalue().to_pybytes()
+    return compressed
 
 
 def _unpacked(packed: bytes, suffix: str) -> Any:
     with pa.CompressedInputStream(pa.BufferReader(packed), "zstd") as stream:
         plain = stream.read()
+    if suffix == ONNX:
+        return OnnxModel(plain)
     if suffix == FORMAT:
         return skops_format.load(plain, trusted_types())
     return joblib.load(io.BytesIO(plain))
@@ -104,7 +122,7 @@ def get_model(store: Store, digest: str) -> Any:
     """A stored model.
 
     SignatureWrong, WrongKey, KeyMissing, Corrupt, BlobMissing or Pruned before anything is
-    deserialised.
+    deserialised; NotUsableHere where that fails.
     """
     with store.read() as connection:
         row = _row(connection, digest)
@@ -115,8 +133,9 @@ def get_model(store: Store, digest: str) -> Any:
     except HousingError:
         raise
     except Exception as error:  # its bytes are those that were stored: the environment has changed
-        why = f"this environment cannot load it ({type(error).__name__}: {error})"
-        raise Corrupt(what=f"the model {digest[:12]}", why=why) from error
+        text = str(error).rstrip(".")
+        why = f"loading it fails ({type(error).__name__}: {text})"
+        raise NotUsableHere(what=f"The model {digest[:12]}", why=why) from error
 
 
 def check_signature(store: Store, row: Row[Any]) -> None:
@@ -152,14 +171,20 @@ def put_golden(store: Store, rows: pd.DataFrame, predictions: np.ndarray[Any, An
 
 
 def load_and_verify(store: Store, artifact: str, golden: str) -> float:
-    """Load a model and have it predict its golden rows again; the worst relative difference.
+    """The worst relative difference of golden predictions; raises as `load_verified`."""
+    return load_verified(store, artifact, golden)[1]
 
-    Corrupt where it exceeds GOLDEN_TOLERANCE; otherwise as `get_model`. In one thread: for a few
-    rows, waking others takes longer than they save.
+
+def load_verified(store: Store, artifact: str, golden: str) -> tuple[Any, float]:
+    """A model that predicts its golden rows again, and the worst relative difference.
+
+    NotUsableHere where that exceeds GOLDEN_TOLERANCE; otherwise as `get_model`. In one thread: for
+    a few rows, waking others takes longer than they save.
     """
     with one_thread():
         model = get_model(store, artifact)
-        return replay_golden(store, golden, lambda X: model.predict(X[list(schema.FEATURES)]))
+        features = list(schema.FEATURES)
+        return model, replay_golden(store, golden, lambda X: model.predict(X[features]))
 
 
 def worst_difference(now: npt.NDArray[Any], then: npt.NDArray[Any]) -> float:
@@ -172,15 +197,18 @@ def worst_difference(now: npt.NDArray[Any], then: npt.NDArray[Any]) -> float:
 def replay_golden(store: Store, digest: str, predict: Callable[[pd.DataFrame], Any]) -> float:
     """Predict the golden rows again; returns the worst relative difference (0 is the same).
 
-    Corrupt where it exceeds GOLDEN_TOLERANCE.
+    NotUsableHere where it exceeds GOLDEN_TOLERANCE, or predicting fails.
     """
     golden = to_frame(get_table(store, digest))
     then = golden.pop(PREDICTION).to_numpy()
-    worst = worst_difference(np.asarray(predict(golden)), then)
+    try:
+        now = np.asarray(predict(golden))
+    except Exception as error:  # what was loaded lacks what the installed libraries expect
+        text = str(error).rstrip(".")
+        why = f"predicting its golden rows fails ({type(error).__name__}: {text})"
+        raise NotUsableHere(what="The model", why=why) from error
+    worst = worst_difference(now, then)
     if not worst <= GOLDEN_TOLERANCE:
-        raise Corrupt(
-            what="the model",
-            why=f"its golden predictions differ by up to {worst:.2g} of what they were; "
-            "the installed libraries may have changed",
-        )
+        why = f"its golden predictions differ by up to {worst:.2g} of what they were"
+        raise NotUsableHere(what="The model", why=why)
     return worst

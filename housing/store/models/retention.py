@@ -23,6 +23,7 @@ from housing.store.database.tables import (
     evaluations,
     metadata,
     models,
+    onnx_copies,
     packed_batches,
     promotion_log,
     readiness_checks,
@@ -113,6 +114,7 @@ def _of_kept_models(kept: set[int], before: datetime) -> Conditions:
         models: (models.c.created_at >= before) | models.c.id.in_(kept),
         evaluations: (evaluations.c.created_at >= before) | evaluations.c.challenger.in_(kept),
         calibrations: (calibrations.c.created_at >= before) | calibrations.c.model.in_(kept),
+        onnx_copies: (onnx_copies.c.created_at >= before) | onnx_copies.c.model.in_(kept),
         searches: (searches.c.started_at >= before)
         | searches.c.id.in_(searched)
         | _is_active(searches.c.version),

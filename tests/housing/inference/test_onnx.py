@@ -17,13 +17,13 @@ from sklearn.preprocessing import FunctionTransformer
 from housing import schema
 from housing.features.preprocess import STEP_CHOICES, searched_pipeline, set_parameters
 from housing.features.preprocess import tree_preprocessor as for_trees
-from housing.inference.columns import columns_of_frame
-from housing.inference.onnx.convert import MISSING, OnnxModel, to_onnx
+from housing.inference.onnx.convert import to_onnx
 from housing.inference.onnx.features import Text, transformed
 from housing.inference.onnx.graph import Graph, NoOnnxForm, Tensor
 from housing.problems.california import models
 from housing.problems.california.features import COMPARED
 from housing.records import Candidate, Member
+from housing.store.models.onnx_format import MISSING, OnnxModel
 from housing.training.candidates import BASELINES
 from housing.training.fit import fit_members
 from housing.training.sampling import sample_candidates
@@ -140,7 +140,7 @@ def test_every_family_predicts_the_same(name: str) -> None:
         rows = X.iloc[300:].reset_index(drop=True)
         rows.loc[::9, ["total_bedrooms", "median_income"]] = np.nan
         rows.loc[::11, "ocean_proximity"] = np.nan
-        found = OnnxModel(to_onnx(model)).predict(columns_of_frame(rows))
+        found = OnnxModel(to_onnx(model)).predict(rows)
         np.testing.assert_allclose(found, model.predict(rows), rtol=1e-9)
 
 
@@ -153,7 +153,7 @@ def test_every_choice_of_a_search_predicts_the_same(name: str) -> None:
         member = Member(Candidate(0, family, {path: name, **more}), 0)
         model = fit_members(X[:200], y[:200], [member]).model
         rows = X.iloc[150:]  # of which some are training rows, at no distance
-        found = OnnxModel(to_onnx(model)).predict(columns_of_frame(rows))
+        found = OnnxModel(to_onnx(model)).predict(rows)
         np.testing.assert_allclose(found, model.predict(rows), rtol=1e-9)
 
 
@@ -161,7 +161,7 @@ def test_every_choice_of_a_search_predicts_the_same(name: str) -> None:
 def test_baselines_predict_the_same(name: str) -> None:
     X, y = census(300)
     model = BASELINES[name].build(0).fit(X, y)
-    found = OnnxModel(to_onnx(model)).predict(columns_of_frame(X))
+    found = OnnxModel(to_onnx(model)).predict(X)
     np.testing.assert_allclose(found, model.predict(X), rtol=1e-9)
 
 
@@ -179,7 +179,7 @@ def test_baselines_predict_the_same(name: str) -> None:
 def test_other_boosting_predicts_the_same(last: Any) -> None:
     X, y = census(300)
     model = Pipeline([("preprocess", for_trees(schema.TABLE, {})), ("model", last)]).fit(X, y)
-    found = OnnxModel(to_onnx(model)).predict(columns_of_frame(X))
+    found = OnnxModel(to_onnx(model)).predict(X)
     np.testing.assert_allclose(found, model.predict(X), rtol=1e-9)
 
 
@@ -219,11 +219,11 @@ def test_predictions_are_held_in_the_range_of_the_target_as_in_service() -> None
     raw, target = model.predict(rows), schema.CATALOGUE[schema.TARGET]
     assert raw.min() < target.minimum
     assert raw.max() > target.maximum
-    found = OnnxModel(to_onnx(model, in_range=True)).predict(columns_of_frame(rows))
+    found = OnnxModel(to_onnx(model, in_range=True)).predict(rows)
     np.testing.assert_allclose(found, schema.in_range(raw), rtol=1e-9)
 
 
 def test_no_rows_have_no_predictions() -> None:
     X, y = census(100)
     model = OnnxModel(to_onnx(BASELINES["linear"].build(0).fit(X, y)))
-    assert model.predict(columns_of_frame(X[:0])).shape == (0,)
+    assert model.predict(X[:0]).shape == (0,)

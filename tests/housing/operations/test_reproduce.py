@@ -10,7 +10,7 @@ from housing.settings import Settings, load_settings
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
 from housing.store.database.tables import blobs, models, utc_now
-from housing.store.models import artifacts, registry
+from housing.store.models import artifacts, onnx_copies, registry
 from housing.training.candidates import FAMILIES
 from tests.fixtures.run_without_prefect import plain_run
 from tests.fixtures.small_settings import SMALL, landing_rows, small_forest
@@ -48,14 +48,17 @@ def test_another_recipe_is_seen(
 def test_a_model_that_was_pruned_or_lost_comes_back(original: Store, seen: Settings) -> None:
     with original.read() as connection:
         row = registry.model(connection, 1)
+        (copy,) = onnx_copies.digests(connection, 1)
     with original.write() as connection:
-        this = blobs.c.digest == row.artifact
+        this = blobs.c.digest.in_((row.artifact, copy))
         connection.execute(blobs.update().where(this).values(pruned_at=utc_now()))
     Path(original.blobs.path(row.artifact, artifacts.FORMAT)).unlink()
+    Path(original.blobs.path(copy, artifacts.ONNX)).unlink()
     looked = reproduce(original, seen, 1)
     assert (looked.same, looked.compared_with, looked.kept) == (True, "its golden rows", False)
     assert reproduce(original, seen, 1, keep=True).kept
     assert artifacts.get_model(original, row.artifact) is not None
+    assert artifacts.get_model(original, copy) is not None
     assert reproduce(original, seen, 1).compared_with == "the stored model"
 
 

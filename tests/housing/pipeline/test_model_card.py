@@ -171,7 +171,7 @@ def test_an_export_to_onnx_says_what_the_server_says(
 
 
 def test_an_export_of_another_kind_is_not_written(opened: Store, tmp_path: Path) -> None:
-    with pytest.raises(NotPossible, match="it is skops or onnx"):
+    with pytest.raises(NotPossible, match="it is skops, onnx or web"):
         export(opened, 2, "pickle", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -128,7 +128,7 @@ def served(own_home: Path) -> Started:
         )  # fmt: skip
         address = f"http://127.0.0.1:{port}"
         try:
-            until(lambda: _alive(address) or process.poll() is not None)
+            until(lambda: _alive(address) or process.poll() is not None, 180)
             assert process.poll() is None, (own_home / "server.log").read_text()
             yield address
         finally:

@@ -117,6 +117,19 @@ def test_a_postgresql_database_without_an_encoding_serves_as_well(home, postgres
             assert runs.get(connection, run).parameters == {"name": "Géron"}
 
 
+def test_a_database_without_onnx_copies_gets_their_table_and_columns(settings, store):
+    with store.write() as connection:
+        connection.execute(sa.text("DROP TABLE onnx_copies"))
+        for column in ("onnx_ready", "onnx_detail"):
+            connection.execute(sa.text(f"ALTER TABLE readiness_checks DROP COLUMN {column}"))
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0016'"))
+    migrate(store)
+    with store.read() as connection:
+        assert schema_version(connection) == HEAD
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
 def test_opening_again_changes_nothing(settings, store):
     run = start(store)
     with open_store(settings) as again:
