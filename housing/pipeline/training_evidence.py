@@ -56,10 +56,11 @@ def out_of_fold_comparison(
         return None
     rows = rows[both]
     actual = rows[schema.TARGET].to_numpy(np.float64)
-    held = (schema.in_range(each[both]) for each in (theirs, ours))
-    columns = actual, *held, row_cells(rows)
+    theirs, ours = schema.in_range(theirs[both]), schema.in_range(ours[both])
     try:
-        return compare(*columns, policy.metric, confidence=policy.confidence)
+        return compare(
+            actual, theirs, ours, row_cells(rows), policy.metric, confidence=policy.confidence
+        )
     except NotMeasurable:
         return None
 

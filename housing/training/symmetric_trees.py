@@ -11,7 +11,7 @@ import numpy.typing as npt
 from catboost import CatBoostRegressor
 
 
-class SymmetricTrees(CatBoostRegressor):
+class SymmetricTrees(CatBoostRegressor):  # type: ignore[misc]
     """CatBoost on one thread. The bytes of a fitted model depend on its rows and parameters alone.
 
     CatBoost stores the time of the fit, a random identifier and the folder with each model; no
