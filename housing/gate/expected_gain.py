@@ -148,7 +148,7 @@ def spread_after(spread: Any, challenger: Known, comparisons: int) -> Any:
     """The standard deviation of challengers' recipes, after one more comparison.
 
     A step of Fisher scoring, from CHALLENGERS as if it came of PRIOR_COMPARISONS exactly known
-    recipes: a comparison counts as much as it tells of the recipe.
+    recipes: a comparison counts by the share of the variance that it removes.
     """
     left = challenger.covariance[..., 0, 0]
     seen, told = challenger.mean[..., 0] ** 2 + left, (1 - left / spread**2) ** 2

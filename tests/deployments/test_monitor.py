@@ -31,7 +31,7 @@ def test_an_export(copied: Housing, tmp_path: Path) -> None:
     done = copied("export", "m1", "-o", str(tmp_path / "out"))
     assert done.exit_code == 0, done.output
     assert (tmp_path / "out" / "model.skops").exists()
-    assert "it is skops or onnx" in str(copied("export", "m1", "--to", "mlflow").exception)
+    assert "it is skops, onnx or web" in str(copied("export", "m1", "--to", "mlflow").exception)
     done = copied("export", "m1", "--to", "onnx", "-o", str(tmp_path / "graph"))
     assert done.exit_code == 0, done.output
     assert (tmp_path / "graph" / "model.onnx").exists()

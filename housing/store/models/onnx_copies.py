@@ -14,7 +14,6 @@ from sqlalchemy.engine import Connection, Row
 from housing.errors import HousingError, NotUsableHere
 from housing.store.database.engine import Store
 from housing.store.database.tables import onnx_copies, utc_now
-from housing.store.models import artifacts
 from housing.store.objects.blobs import Blob
 from housing.store.objects.recording import record_blob
 
@@ -41,6 +40,8 @@ def reasons(connection: Connection) -> Mapping[int, str]:
 
 def put(store: Store, model: int, copy: Blob | None, reason: str) -> None:
     """Record a stored copy in place of an earlier one, or the reason why there is none."""
+    from housing.store.models import artifacts  # not for commands that only list copies
+
     with store.write() as connection:
         digest = None if copy is None else record_blob(connection, copy, artifacts.COPY_KIND)
         new = {"model": model, "artifact": digest, "reason": reason, "created_at": utc_now()}
@@ -62,6 +63,8 @@ def load_verified(store: Store, row: Row[Any]) -> Verified:
 
     Raises as `artifacts.load_verified` of the model where its copy cannot be used either.
     """
+    from housing.store.models import artifacts
+
     try:
         model, _ = artifacts.load_verified(store, row.artifact, row.golden)
     except NotUsableHere as error:
