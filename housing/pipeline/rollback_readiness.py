@@ -136,7 +136,7 @@ def in_fresh_process(
         rows = [registry.model(connection, model) for model in models]
         copies = {row.id: (each, row.golden) for row in rows
                   for each in onnx_copies.digests(connection, row.id)}  # fmt: skip
-        reasons = onnx_copies.reasons(connection)
+        reasons = onnx_copies.reasons(connection, models)
     artifacts = [*((row.artifact, row.golden) for row in rows), *copies.values()]
     with ModelSubprocess(store, settings, artifacts) as process:
         results = process.results(TIMEOUT_SECONDS)

@@ -224,7 +224,7 @@ def importances(values: Mapping[str, float], unit: str) -> RenderedFigure:
     with canvas(0.6 + height_of_rows(names)) as (figure, axes):
         axes.barh(range(len(top)), [value for _, value in top], color=LOOK.good, height=0.6)
         rows(axes, names)
-        shares = all(0 <= value <= 1 for _, value in top)
+        shares = _LEAST_SHARE <= top[0][1] <= 1 and top[-1][1] >= 0
         labels = share_labels if shares else axis_labels
         scale(axes.xaxis, [value for _, value in top], labels, zero=True)
         axes.set_xlabel(wrapped(unit))
@@ -271,6 +271,9 @@ def predicted_vs_actual(test: TestSet) -> RenderedFigure | None:
 
 
 _LAYERS = 6
+
+_LEAST_SHARE = 0.001
+"""The largest share below which an axis has numbers in place of percent."""
 
 
 def _finite(test: TestSet) -> tuple[Column, Column, tuple[Column, Column] | None]:

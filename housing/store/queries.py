@@ -265,7 +265,11 @@ def list_blocks(connection: Connection) -> Rows:
 
 def list_readiness(connection: Connection) -> Rows:
     """The last readiness check of each rollback target, newest first."""
-    known, reasons = retention.readiness_by_model(connection), onnx_copies.reasons(connection)
+    models = retention.with_artifacts(connection, registry.former_champions(connection))
+    known, reasons = (
+        retention.readiness_by_model(connection),
+        onnx_copies.reasons(connection, models),
+    )
     return [
         {
             "model": named("m", model),
@@ -277,7 +281,7 @@ def list_readiness(connection: Connection) -> Rows:
             or "the next run checks it",
             "checked_at": time(row.checked_at) if row is not None else None,
         }
-        for model in retention.with_artifacts(connection, registry.former_champions(connection))
+        for model in models
     ]
 
 

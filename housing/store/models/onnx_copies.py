@@ -4,7 +4,7 @@ A copy is a blob beside the model's own artifact, signed and checked in the same
 `inference.onnx.copies` makes it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,9 +32,10 @@ def digests(connection: Connection, model: int) -> tuple[str, ...]:
     return () if row is None or row.artifact is None else (row.artifact,)
 
 
-def reasons(connection: Connection) -> Mapping[int, str]:
-    """By model for which a copy was tried: why there is none, "" where there is one."""
-    query = sa.select(onnx_copies.c.model, onnx_copies.c.reason)
+def reasons(connection: Connection, models: Sequence[int]) -> Mapping[int, str]:
+    """By each of these models for which a copy was tried: why there is none, or ""."""
+    found = onnx_copies.c.model.in_(models)
+    query = sa.select(onnx_copies.c.model, onnx_copies.c.reason).where(found)
     return {row.model: row.reason for row in connection.execute(query)}
 
 

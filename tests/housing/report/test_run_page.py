@@ -290,4 +290,4 @@ def test_a_file_name_that_is_no_text_can_be_written(make_report):
 def test_a_parameter_has_three_digits(make_report):
     won = Trial(Candidate(0, "boosting", {"rate": 0.06369677643354621, "leaves": 32}), (1.0,), 1.0)
     page = render(make_report(trials=(won,), best=0))
-    assert "rate = 0.0637, leaves = 32." in page
+    assert "boosting, rate 0.0637, leaves 32." in page

@@ -11,13 +11,13 @@ from housing.records import Candidate, Member
 from housing.training.candidates import BASELINES, pipeline
 from housing.training.fit import (
     LIBRARIES,
-    _parts,
     fit_members,
     golden_rows,
     library_versions,
     models_of,
     predict_baselines,
 )
+from housing.training.sampling import parts_of
 from tests.housing.training import families
 from tests.housing.training.families import fit
 
@@ -140,8 +140,8 @@ def test_members_fit_different_rows_and_features_are_fitted_on_all(districts):
 
 
 def test_rows_of_members_cover_all_and_overlap_only_where_they_must():
-    parts = _parts(10, [4, 4, 4], seed=1)
+    parts = parts_of(10, [4, 4, 4], seed=1)
     assert [len(p) for p in parts] == [4, 4, 4]
     assert set(np.concatenate(parts)) == set(range(10))
     assert not set(parts[0]) & set(parts[1])
-    assert _parts(10, [10, 12], seed=1) == [None, None]
+    assert parts_of(10, [10, 12], seed=1) == [None, None]
