@@ -27,15 +27,15 @@ test: $(VENV)/.dev-installed  ## every promise, by its quickest test
 	$(PYTEST) -m "not slow and not system and not twin"
 
 test-system: $(VENV)/.dev-installed  ## whole systems: servers, browsers, clusters, faults
-	$(PYTEST) -m "(system or twin or property) and not slow" --hypothesis-profile full
+	$(PYTEST) -m "system and not slow and not twin"
 
 test-postgresql: $(VENV)/.dev-installed  ## all flows, both stores on the system's PostgreSQL
 	$(BIN)/python -m pytest --postgresql -m "not slow" tests/flows tests/deployments/watchdog/test_zombie_runs.py \
 	  tests/deployments/test_automations.py tests/deployments/test_clock.py
 	$(PYTEST) -m twin
 
-soak: $(VENV)/.dev-installed  ## full-size runs: the reference search, a kill at every commit
-	$(BIN)/python -m pytest -m slow --timeout 3600
+soak: $(VENV)/.dev-installed  ## full-size runs, a kill at every commit, more examples of properties
+	$(BIN)/python -m pytest -m "slow or property" --hypothesis-profile full --timeout 3600
 
 check: $(VENV)/.dev-installed  ## format, lint, types, import contracts, docs
 	$(BIN)/ruff format --check .

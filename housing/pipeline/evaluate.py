@@ -23,7 +23,8 @@ from housing.gate.check import CHECKS, complete, judge
 from housing.gate.evidence import Evidence
 from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
 from housing.gate.model_checks import BeatsBaseline
-from housing.inference.fast_predictor import mean_of, predict_members
+from housing.inference.columns import columns_of_frame
+from housing.inference.fast_predictor import CHECKED_ROWS, Floats, checked_predictor, mean_of
 from housing.keys import KEY_COLUMN
 from housing.pipeline import estimates, evidence_context, training_evidence
 from housing.pipeline.run_context import RunContext
@@ -279,12 +280,17 @@ def _score(
         model = artifacts.get_model(store, row.artifact)
     except NotUsableHere:  # the libraries have changed since the champion was trained
         model = onnx_copies.load_verified(store, row).model
-    predicted = predict_members(model, test, threads)
+    fast = checked_predictor(model, test.iloc[:CHECKED_ROWS], threads)
+
+    def each_of(rows: pd.DataFrame) -> Floats:
+        return fast.each(columns_of_frame(rows))
+
+    predicted = each_of(test)
     members = tuple(predicted) if len(predicted) > 1 else ()
     return model, Predictions(
         row.id, row.artifact, mean_of(predicted), row.train_rows, overlap, members,
         near_duplicates=None if own is None else _near_duplicates(store, own, test),
-        predict=lambda rows: mean_of(predict_members(model, rows, threads)),
+        predict=lambda rows: mean_of(each_of(rows)),
     )  # fmt: skip
 
 

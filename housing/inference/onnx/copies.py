@@ -25,7 +25,7 @@ def store_copy(store: Store, row: Row[Any], fitted: Any) -> str:
         reason = f"{row.train_rows:,} training rows are more than {MOST_ROWS:,}"
     else:
         try:
-            data = to_onnx(fitted, {"model": f"m{row.id}", "target_unit": schema.UNIT})
+            data = to_onnx(fitted, {"artifact": row.artifact, "target_unit": schema.UNIT})
             artifacts.replay_golden(
                 store, row.golden, lambda X: OnnxModel(data).predict(X[list(schema.FEATURES)])
             )

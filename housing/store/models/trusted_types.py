@@ -9,7 +9,8 @@ and loaded once (`artifacts.check_storable`).
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import housing.features
@@ -39,7 +40,6 @@ def trusted_types() -> tuple[str, ...]:
 def _functions() -> Iterator[str]:
     """Functions of derived columns: those that are registered, and those of models before."""
     from housing.features import derived
-    from housing.features.preprocess import derived_in
     from housing.training.candidates import FAMILIES
 
     for _, function in inspect.getmembers(derived, inspect.isfunction):
@@ -47,19 +47,31 @@ def _functions() -> Iterator[str]:
             yield _name(function)
     for family in FAMILIES.values():
         if family.installed:
-            for column in derived_in(family.build(0)):
-                yield _name(column.function)
+            yield from _derived_by(family.build)
 
 
-def _transformers() -> Iterator[str]:
+@cache
+def _derived_by(build: Callable[[int], Any]) -> tuple[str, ...]:
+    from housing.features.preprocess import derived_in
+
+    return tuple(_name(column.function) for column in derived_in(build(0)))
+
+
+@cache
+def _transformers() -> tuple[str, ...]:
     """Transformers of `housing.features`."""
     from sklearn.base import BaseEstimator
 
-    for found in pkgutil.iter_modules(housing.features.__path__):
-        module = importlib.import_module(f"{housing.features.__name__}.{found.name}")
-        for _, kind in inspect.getmembers(module, inspect.isclass):
-            if issubclass(kind, BaseEstimator) and kind.__module__ == module.__name__:
-                yield _name(kind)
+    modules = [
+        importlib.import_module(f"{housing.features.__name__}.{found.name}")
+        for found in pkgutil.iter_modules(housing.features.__path__)
+    ]
+    return tuple(
+        _name(kind)
+        for module in modules
+        for _, kind in inspect.getmembers(module, inspect.isclass)
+        if issubclass(kind, BaseEstimator) and kind.__module__ == module.__name__
+    )
 
 
 def _name(thing: Any) -> str:
