@@ -30,6 +30,7 @@ def _updated(client: SyncPrefectClient) -> dict[str, str]:
     return {automation["name"]: automation["updated"] for automation in found}
 
 
+@pytest.mark.system
 def test_installing_twice_changes_nothing(
     client: SyncPrefectClient, deployments: dict[str, uuid.UUID]
 ) -> None:

@@ -24,6 +24,7 @@ def test_a_command_writes_its_figures_as_every_other(housing: Housing, command: 
     assert wrong_figures(result.output) == []
 
 
+@pytest.mark.system
 def test_what_commands_show_that_write_to_the_home_is_written_likewise(copied: Housing) -> None:
     commands = "monitor --no-act", "readiness", "doctor", "dataset describe v2"
     texts = [copied(*command.split()).output for command in commands]

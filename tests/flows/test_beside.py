@@ -108,6 +108,7 @@ def _resumed(run: UUID) -> State[object]:
     return run_flow(nightly, flow_run=again, return_type="state")
 
 
+@pytest.mark.system
 def test_a_resumed_run_repeats_nothing_and_ends_with_the_decision_made_elsewhere(
     small: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,6 +183,7 @@ def test_the_prune_flow_keeps_all_referenced_objects(small: Settings) -> None:
     assert _champion(small) == 1
 
 
+@pytest.mark.system
 def test_the_monitor_flow_records_a_monitoring_run(small: Settings) -> None:
     refused = monitor(return_state=True)
     assert refused.is_failed()

@@ -112,6 +112,7 @@ def test_the_run_after_a_killed_one_resumes_it(
     assert (home / "reports" / "report-r2.html").is_file()
 
 
+@pytest.mark.system
 def test_a_promotion_is_reported_once_if_its_run_is_killed_after_it(
     fork_run: StartRun, new_home: MakeHome, open_home: OpenHome
 ) -> None:

@@ -68,6 +68,7 @@ def test_a_group_that_is_too_small_uses_the_width_of_the_others() -> None:
     assert all(weight != 0 for weight in fitted.weights[:2])
 
 
+@pytest.mark.system
 def test_many_rows_are_thinned_and_the_calibration_records_it() -> None:
     fitted = fit_interval(*_rows(100_000, 5), nominal=NOMINAL)
     assert 30_000 < fitted.rows <= 40_000
@@ -117,6 +118,7 @@ def test_the_width_is_the_residual_of_rank_nominal_times_n_plus_one(n: int) -> N
     assert _alike(residuals) == pytest.approx(np.sort(residuals)[rank - 1], rel=1e-6)
 
 
+@pytest.mark.system
 def test_few_residuals_cover_fresh_rows_as_often_as_promised_in_the_mean() -> None:
     """Over many sets of 53 the share is 49 / 54; without the correction it is 48 / 54 = 88.9 %."""
     generator, scale = np.random.default_rng(8), 20_000.0

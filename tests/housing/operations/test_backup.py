@@ -176,6 +176,7 @@ def flip(path: Path, at: int) -> None:
     path.write_bytes(bytes(data))
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("encrypted", [False, True])
 def test_one_flipped_bit_in_any_kind_of_file_is_found(
     seen: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encrypted: bool
@@ -206,6 +207,7 @@ def test_one_flipped_bit_in_any_kind_of_file_is_found(
         assert backup.verify(store, settings).good
 
 
+@pytest.mark.system
 def test_the_newest_backup_is_the_last_one_although_a_clock_was_ahead(
     original: Store, seen: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ from tests.housing.operations.test_backup import original as original
 from tests.housing.operations.test_backup import seen as seen
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("kind", ["model", "segment"])
 def test_an_object_lost_in_store_and_backup_is_named_once_with_its_remedy(
     original: Store, seen: Settings, kind: str

@@ -236,6 +236,7 @@ def test_after_a_take_over_the_other_database_deletes_nothing(
         backup.create(other, clone)
 
 
+@pytest.mark.system
 def test_an_older_database_beside_newer_files_is_named_and_runs_nothing(
     original: Store, seen: Settings, tmp_path: Path, later: Later
 ) -> None:

@@ -99,6 +99,7 @@ def test_copies_of_pages_do_not_hide_whose_a_backup_is(original: Store, seen: Se
     assert must_own(original, original.backup)
 
 
+@pytest.mark.system
 def test_a_damaged_copy_of_a_page_is_found_and_written_again(
     original: Store, seen: Settings
 ) -> None:

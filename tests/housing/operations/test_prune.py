@@ -413,6 +413,7 @@ def _artifact(store: Store, model: int) -> str:
         return str(registry.model(connection, model).artifact)
 
 
+@pytest.mark.system
 def test_old_batches_are_packed_and_their_objects_go_a_day_later(
     original: Store, seen: Settings, later: Later, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

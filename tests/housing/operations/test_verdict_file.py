@@ -87,6 +87,7 @@ for file in files:
 """
 
 
+@pytest.mark.system
 def test_a_verdict_of_each_rule_verifies_in_a_fresh_process_without_a_database(
     make_evidence: Any, exported: Any, tmp_path: Path
 ) -> None:

@@ -258,6 +258,7 @@ def test_a_blocked_challenger_keeps_its_open_request(
     assert champion(store) == second.challenger
 
 
+@pytest.mark.system
 def test_after_a_change_of_champion_the_comparison_is_repeated(
     store: Store, run: RunContext, land: Land, monkeypatch: pytest.MonkeyPatch
 ) -> None:

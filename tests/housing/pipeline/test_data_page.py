@@ -60,6 +60,7 @@ def test_only_labels_of_the_training_set_change_a_figure(
     assert (_figures(small, 2) != _figures(small, 1)) == changes
 
 
+@pytest.mark.system
 def test_the_page_has_every_column_and_names_what_changed(
     small: Settings, land: Land, quick_pictures: None
 ) -> None:

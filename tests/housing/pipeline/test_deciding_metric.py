@@ -83,6 +83,7 @@ def test_a_run_searches_judges_and_reports_by_the_mean_absolute_error(
         assert json.loads(done.stdout)["metric"] == "mae", done.output
 
 
+@pytest.mark.system
 def test_another_metric_is_another_search_and_old_verdicts_stand(
     store: Store, land: Land, monkeypatch: pytest.MonkeyPatch
 ) -> None:

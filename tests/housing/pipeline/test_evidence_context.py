@@ -174,6 +174,7 @@ def test_a_delivery_without_a_new_test_row_leaves_the_rule_superior(
     assert evidence.repeated
 
 
+@pytest.mark.system
 def test_a_withdrawal_leaves_the_rule_superior(store: Store, land: Land) -> None:
     land("a.csv", 600)
     first = crowned(store)
@@ -239,6 +240,7 @@ def test_a_test_row_with_two_corrected_values_is_new(store: Store, land: Land) -
     assert not evidence_of(store, second).repeated
 
 
+@pytest.mark.system
 def test_a_rolled_back_champion_is_not_a_former_champion_in_comparisons(
     store: Store, land: Land
 ) -> None:

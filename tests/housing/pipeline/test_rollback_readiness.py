@@ -29,6 +29,7 @@ def _status(store: Store) -> list[tuple[str, bool | None]]:
         return [(row["model"], row["ready"]) for row in list_readiness(connection)]
 
 
+@pytest.mark.system
 def test_each_champion_is_tried_in_a_fresh_process_once_a_day(
     original: Store, seen: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -45,6 +46,7 @@ def test_each_champion_is_tried_in_a_fresh_process_once_a_day(
     assert _rows(original) == 4
 
 
+@pytest.mark.system
 def test_a_damaged_champion_is_red_and_reported_once_until_it_is_ready_again(
     original: Store, seen: Settings, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,6 +104,7 @@ def test_a_process_that_hangs_leaves_the_rest_red(
     assert "no result within" in one.detail
 
 
+@pytest.mark.system
 def test_libraries_that_cannot_load_what_was_stored_are_seen(
     original: Store, seen: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -143,6 +143,7 @@ def test_a_delivery_of_known_rows_does_not_change_the_announced_next_run(
     assert (promoted.outcome, promoted.challenger, promoted.version) == ("promoted", 5, 5)
 
 
+@pytest.mark.system
 def test_a_model_with_the_recipe_of_a_blocked_one_is_not_promoted_until_it_is_unblocked(
     five: Settings,
 ) -> None:

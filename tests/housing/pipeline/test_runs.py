@@ -251,6 +251,7 @@ def test_a_rollback_blocks_only_a_batch_that_the_champion_was_trained_on(
     assert count(store, promotion_log) == 2
 
 
+@pytest.mark.system
 def test_twice_in_a_row_goes_back_two(store: Store, run: RunContext, land: Land) -> None:
     made = []
     for number, name in enumerate("abc"):

@@ -44,6 +44,7 @@ def test_figures_that_cannot_be_measured_end_no_run(store, run, request, monkeyp
     assert "no comparison of families and no curves: All the 4 fits failed." in caplog.text
 
 
+@pytest.mark.system
 def test_each_family_and_each_baseline_has_a_row_with_size_and_latency(store, run, compared):
     search, _, _ = compared
     with store.read() as connection:

@@ -52,6 +52,7 @@ def _copy(store: Store, evaluation: int, **facts: Any) -> int:
         return int(connection.execute(new).scalar_one())
 
 
+@pytest.mark.system
 def test_the_newest_of_two_verdicts_on_the_same_inputs_counts(
     store: Store, run: RunContext, second: Ran
 ) -> None:

@@ -34,6 +34,7 @@ def test_the_preflight_of_a_run(
     assert "same predictions" in found["message"]
 
 
+@pytest.mark.system
 def test_predictions_that_are_not_those_that_were_stored(
     store: Store, run: RunContext, land: Land
 ) -> None:

@@ -23,6 +23,8 @@ from tests.fixtures.small_settings import landing_rows
 from tests.housing.conftest import Land
 from tests.housing.pipeline.test_evidence_context import crowned, evidence_of
 
+pytestmark = pytest.mark.either_database
+
 RULE = "HOUSING_GATE__RULE"
 
 

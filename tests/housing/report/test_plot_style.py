@@ -8,6 +8,7 @@ from itertools import pairwise
 from unittest import mock
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
@@ -320,6 +321,7 @@ def test_rounding_errors_of_equal_values_do_not_look_like_differences():
     assert high - low >= LOOK.least_span * 36_000
 
 
+@pytest.mark.system
 def test_a_date_axis_of_any_length_has_a_few_distinct_ticks() -> None:
     for seconds in np.geomspace(1, 20 * 365 * 86_400, 400):
         with canvas(2.0) as (_, axes):

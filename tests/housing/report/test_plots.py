@@ -241,6 +241,7 @@ def test_drawing_changes_no_global_state(cloud):
     assert dict(mpl.rcParams) == before
 
 
+@pytest.mark.system
 def test_pyplot_is_not_needed():
     code = "import sys, housing.report.run_page; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

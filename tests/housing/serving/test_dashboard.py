@@ -14,6 +14,7 @@ from tests.housing.serving.conftest import only_settings, running, until
 from tests.housing.serving.test_shadow_comparison import NOW, _log
 
 
+@pytest.mark.system
 def test_each_rollback_candidate_has_the_result_of_its_check(
     own_home: Path, own_store: Store
 ) -> None:

@@ -256,6 +256,7 @@ def _copy_of(store: Store, model: int, new: int) -> None:
         connection.execute(models.insert().values({**row, "id": new, "ensemble_size": new}))
 
 
+@pytest.mark.system
 def test_kept_models_answer_without_a_load_and_are_no_more_than_promised(
     own_home: Path, own_store: Store
 ) -> None:

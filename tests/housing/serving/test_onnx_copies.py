@@ -74,6 +74,7 @@ def test_a_promoted_model_has_a_signed_copy_in_store_and_backup(own_store: Store
         artifacts.get_model(own_store, copy.artifact)
 
 
+@pytest.mark.system
 def test_readiness_shows_the_artifact_and_the_copy(own_home: Path, own_store: Store) -> None:
     with only_settings(own_home) as settings:
         with own_store.write() as connection:

@@ -119,6 +119,7 @@ def test_no_word_of_another_table_is_shown(plain: httpx.Client) -> None:
     assert json.loads(plain.get("/words").content)["rows"] == PROBLEM.wording.rows
 
 
+@pytest.mark.system
 def test_labels_with_and_without_ids_have_keys_of_categories_and_gaps(
     plain: httpx.Client, plain_home: Path, tmp_path: Path
 ) -> None:

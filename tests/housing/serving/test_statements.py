@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from housing import schema
@@ -123,6 +124,7 @@ JOBS: tuple[Callable[[Store, int], None], ...] = (
 )  # fmt: skip
 
 
+@pytest.mark.system
 def test_fifty_batches_cost_the_statements_of_five_and_no_scan(
     own_home: Path, own_store: Store
 ) -> None:

@@ -329,6 +329,7 @@ def test_scores_of_another_search_are_refused():
         run_search(X, y, plan, done=[Score(2, 0, 1.0, 0)], families=only(build_line))
 
 
+@pytest.mark.system
 def test_a_race_finds_the_same_best_and_spares_the_others_folds(census_path):
     X, y, _, _ = families.reference_split(census_path)
     X, y = X[:1500], y[:1500]

@@ -344,6 +344,7 @@ class Versions(RuleBasedStateMachine):
         self.stack.close()
 
 
+@pytest.mark.either_database
 def test_any_sequence_of_operations_reads_as_lists_in_memory_would(
     blank_store, districts, add_batch, request
 ):

@@ -18,6 +18,8 @@ from housing.training.fingerprints import VALUES
 from tests.housing.store.data.test_datasets import append
 from tests.housing.store.data.test_row_status import counted
 
+pytestmark = pytest.mark.either_database
+
 BATCHES = packing.LOOSE + 2
 
 

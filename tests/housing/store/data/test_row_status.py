@@ -194,7 +194,7 @@ class Fold:
         return frame.sort_values(KEY_COLUMN, ignore_index=True)[COLUMNS]
 
 
-@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(steps)
 def test_the_dataset_is_the_fold_of_what_was_delivered_and_not_withdrawn(
     blank_sqlite, districts, steps

@@ -114,6 +114,7 @@ def test_shares_hold_and_sides_stay_over_several_batches(
                 assert abs(sum(now[key] for key in own) - share * len(own)) <= ROUNDING
 
 
+@pytest.mark.system
 @FEW
 @given(batches=BATCHES, random=st.randoms())
 def test_a_replay_in_another_row_order_and_database_gives_the_same_ledger(

@@ -130,6 +130,7 @@ def test_a_clock_that_was_set_takes_nothing_from_a_living_process(store, process
     assert answer(other, "acquire", "bob") == token + 1, "and keeps nothing for a dead one"
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("hours", [2, -2])
 def test_a_process_that_was_stopped_for_long_keeps_its_lease_on_its_host(store, process, hours):
     owner, other = process(), process()
@@ -200,6 +201,7 @@ def elsewhere(store, monkeypatch):
     return token, run
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("hours", [2, -2])
 def test_a_database_whose_clock_was_set_takes_nothing_from_a_living_host(
     store, process, elsewhere, hours
@@ -242,6 +244,7 @@ def test_a_holder_that_renews_during_the_expiry_check_keeps_the_lease(
     lease.renew(store, token)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("ahead", [7200, -7200])
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 @pytest.mark.usefixtures("elsewhere")
