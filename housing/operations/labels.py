@@ -33,7 +33,8 @@ def ingest_labels(store: Store, settings: Settings, files: list[Path]) -> Intake
     with runs.recorded(store, "labels", {"files": [str(file) for file in files]}) as run:
         found = IntakeSummary(tuple(_one(store, path, limits, run) for path in files))
         record_skipped_files(store, run, found)
-        runs.finish(store, run, "completed", outcome=RunOutcome.DONE)
+        message = f"files: {found.message}"
+        runs.finish(store, run, "completed", outcome=RunOutcome.DONE, message=message)
     return found
 
 
@@ -105,5 +106,6 @@ def ingest_audit(store: Store, settings: Settings, files: list[Path]) -> IntakeS
     parameters = {"files": [str(file) for file in files], "origin": AUDIT}
     with runs.recorded(store, "ingest", parameters) as run:
         summary = ingest_sources(store, settings, [Audited(landing)], run=run)
-        runs.finish(store, run, "completed", outcome=RunOutcome.DONE)
+        message = f"files: {summary.message}"
+        runs.finish(store, run, "completed", outcome=RunOutcome.DONE, message=message)
     return summary

@@ -219,6 +219,6 @@ def ingest_files(
         ownership.claim(store, store.blobs)
         source = Landing(options(settings), files=tuple(files), again=again)
         summary = ingest_sources(store, settings, [source], run=run)
-        message = f"new batches: {summary.stored}, rows accepted: {summary.accepted:,}"
+        message = f"files: {summary.message}"
         runs.finish(store, run, "completed", outcome=RunOutcome.DONE, message=message)
     return summary

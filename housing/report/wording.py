@@ -49,7 +49,7 @@ def next_step(report: RunReport) -> str:
 def seed_variance(found: SeedVariance | None, metric: str) -> str:
     """Variance from the training seed, which the interval does not include."""
     if found is None:
-        return "not measured: a single model"
+        return "not measured, since it is one model and not a mean of several"
     alone = " to ".join(error_text(v, metric) for v in (min(found.errors), max(found.errors)))
     return (
         f"other seeds of its {len(found.errors)} members would change its error by about "

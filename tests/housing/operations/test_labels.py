@@ -3,6 +3,7 @@
 import itertools
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from housing.pipeline import datasets as dataset_steps
 from housing.pipeline.ingest import ingest_files
 from housing.problems.california.simulated.scenarios import simulate
 from housing.settings import Settings
+from housing.store import queries
 from housing.store.data import batches, datasets
 from housing.store.data.datasets import SIDE_COLUMN
 from housing.store.data.segments import get_table
@@ -76,6 +78,10 @@ def test_the_same_file_twice_is_a_no_op(seen: Settings, opened: Store) -> None:
     simulate(20, 4)[KEY_AND_PRICE].to_csv(path, index=False)
     ingest_labels(opened, seen, [path])
     assert ingest_labels(opened, seen, [path]).batches[0].status == "unchanged"
+    with opened.read() as connection:
+        again, first = queries.list_runs(connection, 2)
+    assert re.fullmatch(r"files: 1 accepted; \d+ rows accepted, \d+ rejected", first["message"])
+    assert again["message"] == "files: 1 unchanged; 0 rows accepted, 0 rejected"
     assert len(_labels(opened)) == 20
 
 

@@ -70,7 +70,7 @@ def test_the_two_numbers_stand_in_page_and_summary(report):
 def test_seed_variance_is_shown_beside_the_interval(report):
     page = render(report)
     assert "other seeds of its 3 members would change its error by about" in page
-    assert "Champion: not measured: a single model" in page
+    assert "Champion: not measured, since it is one model" in page
     assert wording.seed_variance(report.evidence.seed_variance, "rmse") in summary(report)
 
 
