@@ -75,6 +75,7 @@ class Campaign:
     databases: Databases
     server: Plan | None = None  # orders to the database server's own processes
     trials: list[Trial] = field(default_factory=list)
+    _totals: dict[tuple[str, int, bool], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.plan = Plan(self.folder / "plan")
@@ -102,13 +103,16 @@ class Campaign:
         return trial
 
     def operations_of(self, operation: str, fault: Fault) -> int:
-        """How many operations there are to fail."""
-        with self.home(operation):
-            plan = self._plan_of(fault)
-            plan.order(fault, 0)
-            answer = self._ask(operation)
-            assert answer["end"] == "done", answer
-            return plan.lift()[0]
+        """How many operations there are to fail: counted once for faults of the same classes."""
+        plan = self._plan_of(fault)
+        counted = operation, fault.classes, plan is self.server
+        if counted not in self._totals:
+            with self.home(operation):
+                plan.order(fault, 0)
+                answer = self._ask(operation)
+                assert answer["end"] == "done", answer
+                self._totals[counted] = plan.lift()[0]
+        return self._totals[counted]
 
     # --- a loss of power ------------------------------------------------------------------
 
