@@ -44,6 +44,7 @@ def _history(store: Store) -> list[Any]:
         return list(registry.history(connection))
 
 
+@pytest.mark.slow  # tests/flows/test_beside.py rejects without a browser
 def test_rejecting_the_first_challenger_in_the_ui_leaves_no_champion(ui: Ui, store: Store) -> None:
     done = ui.resume(_asks(ui, 1), "reject", "not before the audit")
     assert done["state"]["name"] == "Rejected"

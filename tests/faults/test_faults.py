@@ -157,7 +157,10 @@ def test_bytes_are_durable_before_their_row_is_in_postgresql(on_postgresql: Camp
     assert any(event.what == "S" and b"INSERT INTO blobs" in event.data for event in record.events)
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize(
+    "operation",
+    ["night", "rollback", *(pytest.param(o, marks=pytest.mark.slow) for o in ("backup", "prune"))],
+)
 def test_power_is_lost(on_sqlite: Campaign, operation: str) -> None:
     record = on_sqlite.record(operation)
     todo = losses(record, every=len(record.events) // 4)

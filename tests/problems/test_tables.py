@@ -92,7 +92,9 @@ class Home:
         return TABLES[self.name]().iloc[seen + first : seen + last]
 
 
-@pytest.fixture(scope="module", params=sorted(TABLES))
+@pytest.fixture(
+    scope="module", params=["diamonds", pytest.param("flights", marks=pytest.mark.slow)]
+)
 def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Home:
     try:
         TABLES[request.param]()
