@@ -1,5 +1,6 @@
 """Fixtures that several packages share."""
 
+import gc
 import os
 import shutil
 import signal
@@ -71,6 +72,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("twin")
         if item.get_closest_marker("xdist_group") is None and (group := _group(item)):
             item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests and all imported modules stay to the end: garbage collection skips them."""
+    gc.collect()
+    gc.freeze()
 
 
 def _on_postgresql(item: pytest.Item) -> bool:
