@@ -75,7 +75,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Thousands of tests and all imported modules stay to the end: garbage collection skips them."""
+    """Tests and imported modules stay to the end: garbage collection skips them."""
     gc.collect()
     gc.freeze()
 
