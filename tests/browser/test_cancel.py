@@ -45,13 +45,12 @@ STEPS = (
     ),
     *("back up", "promote", "report", "finish"),
 )
-THREE = ("search", "back up", "promote")
 
 
 @pytest.mark.parametrize(
     "steps",
     [
-        pytest.param(THREE, id="three", marks=pytest.mark.timeout(600)),
+        pytest.param(("promote",), id="promote", marks=pytest.mark.timeout(600)),
         pytest.param(STEPS, id="all", marks=[pytest.mark.slow, pytest.mark.timeout(1800)]),
     ],
 )
