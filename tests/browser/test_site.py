@@ -42,7 +42,9 @@ def test_every_page_is_built_and_search_asks_no_other_host(address: str) -> None
         page.on("request", lambda request: asked.append(request.url))
         page.goto(f"{address}/settings.html")
         page.keyboard.press("/")
+        found = page.locator("dialog[open]")
+        found.wait_for(timeout=60_000)
         page.keyboard.type("rollback")
-        page.get_by_text("housing dataset rollback").first.wait_for(timeout=60_000)
+        found.get_by_text("housing dataset rollback").first.wait_for(timeout=60_000)
     assert asked
     assert [url for url in asked if not url.startswith(address)] == []
