@@ -34,7 +34,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 @pytest.mark.parametrize(
     "times",
     [
-        pytest.param(2, marks=pytest.mark.timeout(1800)),
+        pytest.param(1, marks=pytest.mark.timeout(1800)),
         pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(7200)]),
     ],
 )
