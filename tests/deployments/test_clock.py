@@ -19,7 +19,7 @@ from tests.fixtures.small_settings import landing_rows
 pytestmark = [
     pytest.mark.system,
     pytest.mark.prefect,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1800),
     pytest.mark.xdist_group("clock"),
 ]
 
@@ -60,7 +60,7 @@ def test_the_schedule_starts_a_run_without_a_person(
     try:
         found = until(
             lambda: [run for run in _nightly_runs(up) if run["status"] == "completed"],
-            150,
+            600,
             "no run came to its end by itself",
         )
         assert found[-1]["outcome"] in ("promoted", "kept", "inconclusive")
@@ -68,7 +68,7 @@ def test_the_schedule_starts_a_run_without_a_person(
             "flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
         )
         assert any(run["auto_scheduled"] for run in runs), "somebody started it by hand"
-        by_hand = until(lambda: _retrained(up), 60, "a run of the clock is always in the way")
+        by_hand = until(lambda: _retrained(up), 300, "a run of the clock is always in the way")
         assert by_hand["outcome"] in ("nothing new", "promoted", "kept", "inconclusive")
         assert (up.home / "housing.db").exists() == (database == "sqlite")
     finally:
@@ -89,7 +89,7 @@ def test_both_stores_on_postgresql_which_dies_in_the_middle_of_a_run(
     up = Up(tmp_path / "home", settings)
     landing_rows(0, 600).to_csv(up.home / "landing" / "a.csv", index=False)
     try:
-        flow_run = until(lambda: _running(up), 150, "the clock started no run")
+        flow_run = until(lambda: _running(up), 600, "the clock started no run")
         up.searching(flow_run)
         postgres.kill()
         died = time.monotonic()
@@ -97,7 +97,7 @@ def test_both_stores_on_postgresql_which_dies_in_the_middle_of_a_run(
         postgres.start()
         found = until(
             lambda: [run for run in _nightly_runs(up) if run["status"] == "completed"],
-            300,
+            600,
             "no run came to its end after PostgreSQL had died",
         )
         seconds = round(time.monotonic() - died)
