@@ -22,7 +22,12 @@ from deployments.processes.supervisor import up as supervise
 from tests.fixtures.housing_up import PROGRAMS, Up, until
 from tests.fixtures.small_settings import landing_rows
 
-pytestmark = [pytest.mark.system, pytest.mark.prefect, pytest.mark.xdist_group("up")]
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.prefect,
+    pytest.mark.timeout(900),
+    pytest.mark.xdist_group("up"),
+]
 
 LONG = {"families": ["forest"], "n_trials": 25}
 """A run long enough to be hit in the middle."""
@@ -30,11 +35,12 @@ LONG = {"families": ["forest"], "n_trials": 25}
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    every_second = {"PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS": "1"}
-    running = Up(tmp_path_factory.mktemp("up") / "home", every_second)
+    # Often, for the test of what is deleted; more often it would hold up all that is asked.
+    often = {"PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS": "15"}
+    running = Up(tmp_path_factory.mktemp("up") / "home", often)
     landing_rows(0, 600).to_csv(running.home / "landing" / "a.csv", index=False)
     try:
-        until(lambda: "nightly" in running.deployments(), 180, "the deployments never appeared")
+        until(lambda: "rollback" in running.deployments(), 180, "the deployments never appeared")
         yield running
     finally:
         running.stop()
