@@ -26,7 +26,7 @@ from tests.faults.shim import FILE_FAULTS, KILL, NETWORK_FAULTS, SERVER_FAULTS, 
 pytestmark = pytest.mark.system
 
 LONG = ("night", "prune")
-"""Operations that train a model or follow one that did."""
+"""The operations that take longest."""
 
 
 @pytest.fixture(scope="module")

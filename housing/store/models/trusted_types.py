@@ -9,7 +9,7 @@ and loaded once (`artifacts.check_storable`).
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -40,6 +40,7 @@ def trusted_types() -> tuple[str, ...]:
 def _functions() -> Iterator[str]:
     """Functions of derived columns: those that are registered, and those of models before."""
     from housing.features import derived
+    from housing.features.preprocess import derived_in
     from housing.training.candidates import FAMILIES
 
     for _, function in inspect.getmembers(derived, inspect.isfunction):
@@ -47,14 +48,8 @@ def _functions() -> Iterator[str]:
             yield _name(function)
     for family in FAMILIES.values():
         if family.installed:
-            yield from _derived_by(family.build)
-
-
-@cache
-def _derived_by(build: Callable[[int], Any]) -> tuple[str, ...]:
-    from housing.features.preprocess import derived_in
-
-    return tuple(_name(column.function) for column in derived_in(build(0)))
+            for column in derived_in(family.build(0)):
+                yield _name(column.function)
 
 
 @cache

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -72,6 +73,14 @@ def test_a_promoted_model_has_a_signed_copy_in_store_and_backup(own_store: Store
         connection.execute(this.values(signature="0" * 64))
     with pytest.raises(Exception, match="sign"):
         artifacts.get_model(own_store, copy.artifact)
+
+
+def test_equal_models_have_equal_copies_whatever_their_numbers(own_store: Store) -> None:
+    row = _row(own_store, 2)
+    fitted = artifacts.get_model(own_store, row.artifact)
+    renumbered: Any = SimpleNamespace(**{**row._mapping, "id": 1})
+    assert store_copy(own_store, renumbered, fitted) == ""
+    assert _copy(own_store, 1).artifact == _copy(own_store, 2).artifact
 
 
 @pytest.mark.system
