@@ -31,8 +31,8 @@ test-system: $(VENV)/.dev-installed  ## whole systems: servers, browsers, cluste
 
 test-postgresql: $(VENV)/.dev-installed  ## all flows, both stores on the system's PostgreSQL
 	$(BIN)/python -m pytest --postgresql -m "not slow" tests/flows tests/deployments/watchdog/test_zombie_runs.py \
-	  tests/deployments/test_automations.py tests/deployments/test_clock.py
-	$(PYTEST) -m twin
+	  tests/deployments/test_automations.py
+	$(PYTEST) -m "twin and not slow"
 
 soak: $(VENV)/.dev-installed  ## full-size runs, a kill at every commit, more examples of properties
 	$(BIN)/python -m pytest -m "slow or property" --hypothesis-profile full --timeout 3600

@@ -63,6 +63,7 @@ def test_nobody_decides_in_time(ui: Ui, store: Store) -> None:
     assert _history(store) == []
 
 
+@pytest.mark.slow  # tests/flows/test_beside.py approves without a browser
 def test_approving_in_the_ui_changes_the_champion(ui: Ui, store: Store) -> None:
     done = ui.resume(_asks(ui, 3), "approve", "seen by a person")
     assert done["state"]["name"] == "Approved"

@@ -25,6 +25,7 @@ from tests.fixtures.housing_up import until
 from tests.fixtures.small_settings import landing_rows
 
 pytestmark = [
+    pytest.mark.slow,  # tests/flows/test_cancelled_run.py cancels without a browser
     pytest.mark.system,
     pytest.mark.prefect,
     pytest.mark.browser,
@@ -51,7 +52,7 @@ STEPS = (
     "steps",
     [
         pytest.param(("promote",), id="promote", marks=pytest.mark.timeout(600)),
-        pytest.param(STEPS, id="all", marks=[pytest.mark.slow, pytest.mark.timeout(1800)]),
+        pytest.param(STEPS, id="all", marks=pytest.mark.timeout(1800)),
     ],
 )
 def test_a_run_cancelled_in_a_task_leaves_nothing_half_done(

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 SITE = ROOT / "build" / "pages" / "site"
 
 pytestmark = [
-    pytest.mark.system,
+    pytest.mark.slow,
     pytest.mark.browser,
     pytest.mark.timeout(900),
     pytest.mark.xdist_group("browser"),

@@ -62,6 +62,7 @@ def test_a_quick_run_and_what_there_is_to_read(ui: Ui) -> None:
     ui.shoot("report")
 
 
+@pytest.mark.slow
 def test_a_custom_run_uses_its_parameters_and_shows_its_progress(ui: Ui) -> None:
     _land(ui, 1)
     run = ui.custom_run("nightly", **{"N Trials": "12", "Seed": "7"})

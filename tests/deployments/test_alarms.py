@@ -20,6 +20,7 @@ from tests.housing.test_notify import Receiver
 ROOT = Path(__file__).parents[2]
 
 pytestmark = [
+    pytest.mark.slow,  # tests/deployments/watchdog sees the same without `housing up`
     pytest.mark.system,
     pytest.mark.prefect,
     pytest.mark.timeout(400),

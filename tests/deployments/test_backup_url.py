@@ -17,7 +17,7 @@ WITHOUT_IT = ("status", "heal", "prune --dry-run", "prune", "rollback --reason r
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("url", ["/proc/none/below", "/sys/none", "FILE", "FILE/below"])
+@pytest.mark.parametrize("url", ["/proc/none/below", "FILE/below"])
 def test_each_command_names_what_is_wrong_with_the_backup(
     copied: Housing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:

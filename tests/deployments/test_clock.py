@@ -46,7 +46,7 @@ def _nightly_runs(up: Up) -> list[dict[str, Any]]:
     "database",
     [
         pytest.param("sqlite", marks=pytest.mark.slow if installed() else ()),
-        pytest.param("postgresql"),
+        pytest.param("postgresql", marks=pytest.mark.twin),
     ],
 )
 def test_the_schedule_starts_a_run_without_a_person(

@@ -32,7 +32,7 @@ def test_a_replay_takes_over_the_settings_that_decide_a_run() -> None:
     assert dict(_set(GatePolicy())) == {}
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_a_replay_of_a_scenario_makes_two_runs(command: Command, tmp_path: Path) -> None:
     settings = {
         name: value

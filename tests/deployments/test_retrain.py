@@ -43,6 +43,7 @@ def test_a_run_with_a_server_of_its_own_then_nothing_new(command: Command, tmp_p
     assert "Nothing was trained" in found["message"]
 
 
+@pytest.mark.slow
 def test_retrain_uses_a_running_server(
     command: Command, tmp_path: Path, prefect_server: Server
 ) -> None:

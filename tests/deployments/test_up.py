@@ -220,6 +220,7 @@ def test_a_run_survives_the_server_and_a_second_one_is_skipped(up: Up) -> None:
     assert done["state"]["type"] == "COMPLETED", done["state"]
 
 
+@pytest.mark.slow
 def test_the_next_run_completes_after_worker_and_flow_died(up: Up) -> None:
     landing_rows(5, 100).to_csv(up.home / "landing" / "both-die.csv", index=False)
     run = up.run(**LONG)
@@ -254,6 +255,7 @@ def test_a_killed_up_leaves_no_process_and_starts_again(up: Up) -> None:
     assert [each["active"] for each in after["schedules"]] == [False]
 
 
+@pytest.mark.slow
 def test_a_closed_terminal_stops_up_in_order_and_the_current_run_safely(
     up: Up,
 ) -> None:

@@ -14,7 +14,7 @@ from tests.fixtures.run_without_prefect import plain_run
 from tests.fixtures.small_settings import SMALL, contents, landing_rows
 
 pytestmark = [
-    pytest.mark.system,
+    pytest.mark.slow,  # tests/housing/training/test_cluster.py searches on a cluster
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of distributed's own
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
 ]

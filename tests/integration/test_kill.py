@@ -28,24 +28,23 @@ QUICK_KILLED = ("ingest", "search", "promote", "finish")
 QUICK_INTERRUPTED = ("search", "promote")
 """Steps that hold the most: `make test` tries these, `make test-system` all."""
 
-FLOW_KILLED = ("ingest", "search", "promote", "finish")
-FLOW_INTERRUPTED = ("search", "promote")
+UNDER_PREFECT = ("search", "promote")
 
 MakeHome = Callable[[str], Path]
 OpenHome = Callable[[Path], Store]
 
 
 def _both(
-    steps: Sequence[str], of_the_flow: Sequence[str], quick: Sequence[str]
+    steps: Sequence[str], quick: Sequence[str], longest: pytest.MarkDecorator
 ) -> pytest.MarkDecorator:
-    """These steps on the plain run (some only in the long suite), those under the orchestrator."""
-    flow = (pytest.mark.system, pytest.mark.prefect)
+    """These steps on the plain run, some under Prefect; `longest` marks what is not quick."""
     chosen = [
-        pytest.param("fork_run", step, id=step, marks=() if step in quick else pytest.mark.system)
+        pytest.param("fork_run", step, id=step, marks=() if step in quick else longest)
         for step in steps
     ]
+    flow = (longest, pytest.mark.prefect)
     chosen += [
-        pytest.param("fork_flow", step, id=f"flow-{step}", marks=flow) for step in of_the_flow
+        pytest.param("fork_flow", step, id=f"flow-{step}", marks=flow) for step in UNDER_PREFECT
     ]
     return pytest.mark.parametrize(("how", "step"), chosen)
 
@@ -78,7 +77,7 @@ def _alerts(store: Store) -> list[str]:
         return sorted(connection.execute(delivered).scalars())
 
 
-@_both(STEPS, FLOW_KILLED, QUICK_KILLED)
+@_both(STEPS, QUICK_KILLED, longest=pytest.mark.system)
 def test_the_run_after_a_killed_one_resumes_it(
     how: str,
     step: str,
@@ -128,7 +127,7 @@ def test_a_promotion_is_reported_once_if_its_run_is_killed_after_it(
     assert len([event for subject, event in found if subject == "r2"]) == 1
 
 
-@_both(STEPS[:-1], FLOW_INTERRUPTED, QUICK_INTERRUPTED)
+@_both(STEPS[:-1], QUICK_INTERRUPTED, longest=pytest.mark.slow)
 def test_the_run_after_an_interrupted_one_resumes_it(
     how: str,
     step: str,

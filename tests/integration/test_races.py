@@ -148,7 +148,7 @@ def every_snapshot_is_good(settings: Settings) -> None:
 # --- stored and not yet recorded, against prune ---------------------------------------------
 
 
-@on(2)
+@on(1)
 @pytest.mark.parametrize("action", ["ingest", "log_predictions"])
 def test_a_whole_prune_between_storing_and_recording(world: Settings, action: str) -> None:
     """The bytes are left by one that was killed, and found there by the next one."""
@@ -159,7 +159,7 @@ def test_a_whole_prune_between_storing_and_recording(world: Settings, action: st
     nothing_is_lost(world)
 
 
-@on(2)
+@on(1)
 def test_stored_and_recorded_while_a_prune_is_about_to_delete(world: Settings) -> None:
     Paused("ingest", AFTER_PUT).arrive().kill()
     pruner = Paused("prune_all", UNNAMED).arrive()
@@ -189,7 +189,7 @@ def test_nobody_records_while_a_prune_deletes(world: Settings) -> None:
 # --- dropped by retention, and brought back -------------------------------------------------
 
 
-@on(2)
+@on(1)
 def test_a_model_is_kept_again_between_mark_and_deletion(world: Settings) -> None:
     pruner = Paused("prune_all", MARKED).arrive()
     assert run("keep_again") == "done"
@@ -198,7 +198,7 @@ def test_a_model_is_kept_again_between_mark_and_deletion(world: Settings) -> Non
     assert kinds(world, "model").count(False) == 4
 
 
-@on(2)
+@on(1)
 def test_a_model_is_pruned_while_it_is_kept_again(world: Settings) -> None:
     keeper = Paused("keep_again", AFTER_PUT).arrive()
     assert run("prune_all") == "done"
@@ -322,7 +322,7 @@ def test_restored_while_the_empty_store_is_pruned(
 # --- kill -9 --------------------------------------------------------------------------------
 
 
-@on(2)
+@on(1)
 @pytest.mark.parametrize("point", [MARKED, DELETING, UNNAMED], ids=["marked", "amid", "orphans"])
 def test_a_killed_prune_is_simply_run_again(world: Settings, point: Point) -> None:
     Paused("ingest", AFTER_PUT).arrive().kill()

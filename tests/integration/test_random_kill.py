@@ -127,13 +127,6 @@ def small_runs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-@pytest.mark.parametrize(("kind", "times"), [("sqlite", 2), ("postgresql", 1)])
-def test_a_command_killed_at_random(
-    start: Start, new_home: Callable[[str], Home], kind: str, times: int
-) -> None:
-    _kill_at_random(start, new_home, kind, times)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_a_command_killed_at_random_a_hundred_times(

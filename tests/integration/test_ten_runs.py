@@ -19,7 +19,7 @@ from housing.store.models import registry
 from housing.training.candidates import FAMILIES
 from tests.fixtures.small_settings import SMALL, small_forest
 
-pytestmark = [pytest.mark.system, pytest.mark.prefect]
+pytestmark = [pytest.mark.slow, pytest.mark.system, pytest.mark.prefect]
 
 RUNS = 10
 

@@ -13,7 +13,7 @@ from tests.fixtures.plain_home import ROOT, environment
 from tests.problems.names import CLASHING
 from tests.problems.tables import TableMissing, diamonds
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 ADDED = ("predicted", "lower", "upper", "extrapolates", "model", "error")
 TIMES = re.compile(r"\d+\.\d+ m?s\b|/\S+")

@@ -163,6 +163,7 @@ def test_report_and_card_are_about_this_table(home: Home) -> None:
         assert not re.search("map of|neighbours|spatial", text, re.IGNORECASE), page.name
 
 
+@pytest.mark.slow
 def test_each_family_is_fitted_stored_fast_and_explained(home: Home, tmp_path: Path) -> None:
     shutil.copytree(home.folder, tmp_path / "copy")
     copy = {"HOUSING_HOME": str(tmp_path / "copy")}
@@ -176,6 +177,7 @@ def test_each_family_is_fitted_stored_fast_and_explained(home: Home, tmp_path: P
         assert not linear.endswith(" 0 held in the range"), linear
 
 
+@pytest.mark.slow
 def test_predictions_of_a_file_meet_their_labels_in_the_monitor(
     home: Home, client: httpx.Client, tmp_path: Path
 ) -> None:
@@ -227,6 +229,7 @@ def _line(text: str) -> str:
     return " ".join(text.split())
 
 
+@pytest.mark.slow
 def test_an_export_and_a_restored_backup_predict_as_the_original(
     home: Home, tmp_path: Path
 ) -> None:
@@ -249,6 +252,7 @@ def test_an_export_and_a_restored_backup_predict_as_the_original(
     assert predictions("restored", **empty) == original
 
 
+@pytest.mark.slow
 def test_no_request_that_schemathesis_makes_up_is_a_server_error(
     client: httpx.Client, tmp_path: Path
 ) -> None:

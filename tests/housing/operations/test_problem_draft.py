@@ -186,7 +186,7 @@ def test_a_column_that_nearly_is_the_target_is_named(table, tmp_path):
     assert close == {"paid", "size"}
 
 
-@pytest.mark.system
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_model_of_a_target_near_zero_can_be_promoted_with_any_family(tmp_path):
     """One that would predict zero or less is held in the range of the target."""

@@ -77,7 +77,13 @@ def test_other_training_rows_are_refused(original: Store, seen: Settings) -> Non
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("families", ["boosting,extra-trees", "lightgbm", "catboost"])
+@pytest.mark.parametrize(
+    "families",
+    [
+        "lightgbm",
+        *(pytest.param(f, marks=pytest.mark.slow) for f in ("boosting,extra-trees", "catboost")),
+    ],
+)
 def test_challengers_of_runs_with_neighbours_bags_and_blends(
     families: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,7 +96,7 @@ def assert_same_scores(trials, oracle, plan):
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("shuffle", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_scores_are_those_of_randomized_search_cv(shuffle, census_path):
     X, y, _, _ = families.reference_split(census_path)
     X, y = X[:500], y[:500]
