@@ -30,6 +30,8 @@ from tests.fixtures.quick_runs import quick_pictures as quick_pictures
 from tests.fixtures.quick_runs import quick_runs as quick_runs
 
 ROOT = Path(__file__).parents[1]
+CENSUS = Path(os.environ.get("HOUSING_CENSUS") or ROOT / "../shared/data/housing.csv")
+"""Read before any test: tests start without settings."""
 
 # A busy machine is no fault of what is tested: no example is held against the clock.
 hypothesis.settings.register_profile("full", deadline=None)
@@ -98,11 +100,9 @@ def _group(item: pytest.Item) -> str:
 @pytest.fixture(scope="session")
 def census_path() -> Path:
     """The reference table, where it can be had without the network."""
-    named = os.environ.get("HOUSING_CENSUS")
-    path = Path(named or ROOT / "../shared/data/housing.csv")
-    if not path.is_file():
+    if not CENSUS.is_file():
         pytest.skip("the reference table is not here; name it with HOUSING_CENSUS")
-    return path
+    return CENSUS
 
 
 @pytest.fixture(scope="session")
