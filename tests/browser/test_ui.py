@@ -83,6 +83,7 @@ def test_a_custom_run_uses_its_parameters_and_shows_its_progress(ui: Ui) -> None
     assert ui.up.housing("show", shown)["parameters"]["n_trials"] == 12
 
 
+@pytest.mark.slow  # tests/flows/test_rollback.py rolls back without a browser
 def test_a_rollback_changes_the_champion(ui: Ui) -> None:
     """Two champions first, whatever the gate says of the new rows."""
     for day in range(2, 8):
