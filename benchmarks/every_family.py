@@ -3,7 +3,7 @@
 `python -m benchmarks every-family housing.csv`: the steps of a run from ingestion to the report in
 an empty home, with all families and defaults otherwise, so each has a candidate that is scored on
 every fold. The orchestrator, measured by `orchestration`, is left out. Wall time depends on other
-work on the machine; processor time by core is the least that it can be.
+work on the machine; processor time by core is the least that it can be, and has no goal.
 """
 
 import argparse
@@ -56,8 +56,8 @@ def main() -> None:
         raise SystemExit(f"no candidate of {', '.join(without)} was scored on every fold")
     by_core = watch.processor() / (os.cpu_count() or 1)
     shown = [
-        results.Row("wall time", wall, 0.0, "s"),
-        results.Row("processor time by core", by_core, GOAL, "s", by_core <= GOAL, f"{GOAL:g} s"),
+        results.Row("wall time", wall, GOAL, "s", wall <= GOAL, f"{GOAL:g} s"),
+        results.Row("processor time by core", by_core, 0.0, "s"),
         *(
             results.Row(f"{name}, one fold", each.fit_seconds, 0.0, "s")
             for name, each in fits.items()

@@ -8,7 +8,7 @@ is deleted.
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import PurePath
 
 import sqlalchemy as sa
@@ -157,7 +157,7 @@ class _Pruner:
                 connection.execute(sa.select(sa.func.count()).where(where)).scalar_one()
                 for _, where in self._unread(connection)
             ]
-            loose = packing.waiting(connection)
+            loose = packing.waiting(connection, self._packed_before())
         kept, dropped = self._backups()
         wanted, notice = self._wanted(kept)
         copies = [] if notice else old_files(self.store.backup, kept_objects | wanted, self.policy)
@@ -190,8 +190,13 @@ class _Pruner:
             records = sum(connection.execute(sa.delete(t).where(w)).rowcount for t, w in unread)
         for name in plan.pages:
             self.pages.remove(name)
-        old, pages, packed = len(plan.backups), len(plan.pages), packing.pack(self.store)
+        old, pages = len(plan.backups), len(plan.pages)
+        packed = packing.pack(self.store, self._packed_before())
         return PruneResult(deleted, size, orphans, old, copies, records, pages, packed, plan.notice)
+
+    def _packed_before(self) -> datetime:
+        """Twice the time that readers of the last packing's parts are given (`retention`)."""
+        return utc_now() - timedelta(hours=2 * self.policy.orphan_hours)
 
     def _unread(self, connection: Connection) -> list[tuple[sa.Table, sa.ColumnElement[bool]]]:
         """Old records that nothing reads any more: tables and conditions."""

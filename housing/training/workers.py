@@ -34,6 +34,10 @@ def _has_semaphores() -> bool:
     return True
 
 
+# Loky replaces a worker whose memory has grown by 300 MB; its warning suspects a leak.
+warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """This process computes with one thread inside."""

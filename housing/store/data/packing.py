@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import groupby
 
 import numpy as np
@@ -49,19 +50,27 @@ class _Group:
     known: dict[int, str]  # digests of the rows of those that are in a pack now
 
 
-def waiting(connection: Connection) -> int:
-    """Number of batches that the next `pack` takes; 0 while there are fewer than LOOSE."""
+def waiting(connection: Connection, before: datetime | None = None) -> int:
+    """Number of batches that the next `pack` takes.
+
+    0 while there are fewer than LOOSE, or where the last packing was not `before` this instant:
+    a prune deletes what that replaced first, or with daily packing it never could.
+    """
+    newest = connection.scalar(sa.select(sa.func.max(packed_batches.c.packed_at)))
+    if before is not None and newest is not None and newest >= before:
+        return 0
     loose = len(_loose(connection))
     return loose if loose >= LOOSE else 0
 
 
-def pack(store: Store) -> int:
+def pack(store: Store, before: datetime | None = None) -> int:
     """Pack the batches that are split and in segments of their own; returns how many they were.
 
     The newest pack is extended until it has PACK_ROWS. `store` is fenced by the lease of runs.
+    `before` as in `waiting`.
     """
     with store.read() as connection:
-        if not waiting(connection):
+        if not waiting(connection, before):
             return 0
         groups = list(_groups(connection))
     packed = 0

@@ -1,5 +1,6 @@
 """Packs: the rows of many batches in one object, and nothing else changes."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -9,10 +10,13 @@ import sqlalchemy as sa
 
 from housing.errors import Corrupt
 from housing.keys import KEY_COLUMN
+from housing.operations import backup, prune
 from housing.operations.heal import heal
 from housing.store.data import copies, datasets, packing, parts, profiles
 from housing.store.data.row_status import CurrentRows
+from housing.store.database import tables
 from housing.store.database.tables import batches, packed_batches
+from housing.store.models import retention
 from housing.store.objects.blobs import BlobStore
 from housing.training.fingerprints import VALUES
 from tests.housing.store.data.test_datasets import append
@@ -194,3 +198,24 @@ def test_rows_that_are_not_those_of_the_batch_are_never_packed_again(filled, dis
         append(filled)
     with pytest.raises(Corrupt, match="b2 has other rows"):
         packing.pack(filled)
+
+
+def test_daily_packing_leaves_no_more_objects_than_one(
+    filled, settings, districts, add_batch, monkeypatch
+):
+    """A prune deletes what a packing replaced before it packs again."""
+    monkeypatch.setattr(packing, "LOOSE", 1)
+    objects = []
+    for day in range(5):
+        for module in (packing, prune, retention):
+            monkeypatch.setattr(
+                module, "utc_now", lambda day=day: tables.utc_now() + timedelta(days=day)
+            )
+        add_batch(filled, districts(range(1000 + 10 * day, 1010 + 10 * day)))
+        append(filled)
+        backup.create(filled, settings)
+        prune.prune(filled, settings)
+        objects.append(len([*filled.blobs.names()]))
+    assert objects[0] > 2 * BATCHES
+    assert max(objects[2:]) < 12, objects
+    assert len(datasets.read(filled, BATCHES + 5)) == 10 * (BATCHES + 5)
