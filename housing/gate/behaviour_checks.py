@@ -25,7 +25,7 @@ MOST = 1e6
 
 INVARIANCES = (
     Behaviour("row-order", "Rows in another order get the same predictions", lambda f: f[::-1]),
-    Behaviour("batch", f"A {WORDING.row} has one prediction in any batch", lambda f: f[::3]),
+    Behaviour("batch", f"A {WORDING.row} gets the same prediction in any batch", lambda f: f[::3]),
 )
 """What holds for every table."""
 
@@ -35,7 +35,7 @@ class BehaviourCheck:
 
     def __init__(self, behaviour: Behaviour) -> None:
         self.behaviour, self.name = behaviour, behaviour.name
-        self.__doc__ = f"{behaviour.meaning}; reported, unless its threshold is below 1."
+        self.__doc__ = f"{behaviour.meaning}; only reported unless its threshold is below 1."
         self.threshold = Threshold(
             f"largest share of rows that may break: {behaviour.meaning[0].lower()}"
             f"{behaviour.meaning[1:]}",

@@ -28,7 +28,9 @@ from housing.records import CheckResult, Comparison
 
 
 class Slices:
-    """There is no evidence of more than `slice_margin` on a category or stratum (Holm)."""
+    """No evidence of a regression of more than `slice_margin` on a category or stratum (Holm's
+    correction).
+    """
 
     name = "slices"
 
@@ -170,14 +172,16 @@ class _SubsetCheck:
 
 
 class RecentRows(_SubsetCheck):
-    """There is no evidence of more than `recent_margin` on test rows that no decision has used."""
+    """No evidence of a regression of more than `recent_margin` on test rows that no decision has
+    used.
+    """
 
     name = "recent-rows"
     subset_field, margin_field, min_rows_field = "recent", "recent_margin", "recent_min_rows"
 
 
 class UncappedRows(_SubsetCheck):
-    """There is no evidence of a change of more than 1 % on rows with a label below the cap."""
+    """No evidence of a regression of more than 1 % on rows with a label below the cap."""
 
     name = "uncapped-rows"
     subset_field, margin_field, min_rows_field = "uncapped", "uncapped_margin", "slice_min_rows"
