@@ -33,7 +33,7 @@ def load(figures: Mapping[str, Any]) -> str:
     """Requests a second and latency of both servers, with the goal."""
     rows = []
     for case in figures["cases"]:
-        offered = "as many as it takes" if case["rate"] is None else f"{case['rate']:,.0f} a second"
+        offered = "closed loop" if case["rate"] is None else f"{case['rate']:,.0f} requests/s"
         for name in ("housing", "plain"):
             m = case[name]
             rows.append(
@@ -54,8 +54,8 @@ def load(figures: Mapping[str, Any]) -> str:
         f"{'' if census else '; simulated districts'}. {_load_goal(figures)}"
     )
     head = [
-        "districts a request, connections, offered", "server", "requests/s", "p50, ms", "p99, ms",
-        "failed", "server, µs of processor a request",
+        "rows per request, connections, load", "server", "requests/s", "p50, ms", "p99, ms",
+        "failed requests", "server CPU time per request, µs",
     ]  # fmt: skip
     return f"{words}\n\n{table(head, rows)}"
 
@@ -69,7 +69,7 @@ def _load_goal(figures: Mapping[str, Any]) -> str:
         if found["requests_per_second"] < 0.99 * rate:
             continue
         met = found["p99_ms"] <= limit and not found["failed"]
-        way = "one after the other" if case["rate"] is None else f"{case['rate']:,.0f} offered"
+        way = "closed loop" if case["rate"] is None else f"{case['rate']:,.0f} offered"
         outcomes.append(
             f"{'met' if met else 'MISSED'} on {case['connections']} connections, {way} "
             f"({found['requests_per_second']:,.0f}/s, p99 {found['p99_ms']:.1f} ms)"
@@ -83,12 +83,15 @@ def soak(figures: Mapping[str, Any]) -> str:
         ["requests", f"{figures['requests']:,}"],
         ["changes of the champion", f"{figures['changes']:,}"],
         ["failed requests", f"{figures['failed']:,}"],
-        ["answers of a version that was not champion at the time", f"{figures['wrong']:,}"],
+        ["predictions of a model that was not champion at the time", f"{figures['wrong']:,}"],
         [
-            "latest answer of a former champion, after the ledger's line",
+            "latest prediction of a former champion, after its successor's entry",
             f"{figures['longest_behind']:.2f} s",
         ],
-        ["prices for one question, versions", f"{figures['prices']}, {figures['versions']}"],
+        [
+            "pairs of model and prediction for one request, models",
+            f"{figures['prices']}, {figures['versions']}",
+        ],
         [
             "workers' memory, second and last quarter",
             "{:.0f}, {:.0f} MiB".format(*figures["memory_mib"]),
@@ -100,8 +103,8 @@ def soak(figures: Mapping[str, Any]) -> str:
     ]  # fmt: skip
     words = (
         f"{figures['seconds'] / 60:.1f} minutes of load on {figures['connections']} connections, "
-        f"two workers, promotions and rollbacks every {figures['every']:g} s; a version counts as "
-        f"champion until {figures['follow']:g} s after the ledger's line."
+        f"two workers, promotions and rollbacks every {figures['every']:g} s; a model counts as "
+        f"champion until {figures['follow']:g} s after its successor's entry in the promotion log."
     )
     return f"{words}\n\n{table(['', 'found'], rows)}"
 
@@ -191,7 +194,7 @@ def probation(figures: Mapping[str, Any]) -> str:
 
 
 def _than_before(change: float) -> str:
-    return change_text(change, 0) if change else "that of the model before"
+    return change_text(change, 0) if change else "equal to that of the previous model"
 
 
 def _taken(case: Mapping[str, Any]) -> str:
@@ -213,11 +216,11 @@ def matching(figures: Mapping[str, Any]) -> str:
         for case in figures["cases"]
     ]
     words = (
-        f"{figures['labels']:,} late prices matched with logged answers, in files of "
-        f"{figures['rows_a_file']:,}; the last row is a day at {figures['rate']:,} answers a "
+        f"{figures['labels']:,} late prices matched with logged predictions, in files of "
+        f"{figures['rows_a_file']:,}; the last row is a day at {figures['rate']:,} predictions a "
         "second."
     )
-    head = ["answers", "files", "MB decoded", "s", "peak memory of the run, MB"]
+    head = ["logged predictions", "files", "MB decoded", "seconds", "peak memory of the run, MB"]
     return f"{words}\n\n{table(head, rows)}"
 
 
