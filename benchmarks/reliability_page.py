@@ -8,7 +8,7 @@ from benchmarks.results import load
 
 DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 OPERATIONS = ("night", "rollback", "backup", "prune")
-NONE = "no full run is kept; the tests run a short form"
+NONE = "no full measurement is kept; the tests run a short form"
 
 SOAKED = (
     ("store", "metadata store", "MB"),
@@ -86,7 +86,7 @@ def deaths_table() -> str:
         for found in kept
         for row in found["rows"]
     ]
-    head = ["killed", "the run ends as", "until the next run ended"]
+    head = ["killed", "the run ends as", "time until the next run ended"]
     return table(head, rows) if rows else NONE
 
 
@@ -107,12 +107,12 @@ def rollback_text() -> str:
             f"({kept['family']}, an ensemble of {kept['members']}), "
             f"{kept['whole']['number']} rollbacks on "
             f"{machine['cores']} cores with a load of {machine['load'][0]:.1f}. The goal, a "
-            f"median of {kept['goal_ms']:.0f} ms for the whole in a warm process, is {goal}.",
+            f"median of {kept['goal_ms']:.0f} ms for `roll_back` in a warm process, is {goal}.",
             table(["", "p50", "p99"], rows),
             f"The restore drill ({drill['megabytes']:.1f} MB, {drill['objects']} objects, "
-            f"{drill['rows']:,} rows of SQL): create {drill['create_seconds']:.1f} s, nothing "
-            f"new {drill['create_again_seconds']:.1f} s, trial restore "
-            f"{drill['verify_seconds']:.1f} s, restore on an empty home "
+            f"{drill['rows']:,} rows of SQL): create {drill['create_seconds']:.1f} s, create "
+            f"again without new data {drill['create_again_seconds']:.1f} s, verify "
+            f"{drill['verify_seconds']:.1f} s, restore into an empty home "
             f"{drill['restore_seconds']:.1f} s.",
         ]
     )
@@ -132,7 +132,7 @@ def others_table() -> str:
     rows = [
         [
             "A file cut or zeroed at any 4 KiB, or with one bit flipped, is found before use, by "
-            "the reader and by the doctor",
+            "the reader and by `housing doctor`",
             "`pytest -m slow tests/integration/test_damage.py`",
             found,
         ],
@@ -195,9 +195,13 @@ def summary() -> str:
     if lines:
         parts.append(f"{_sum(lines, 'faults'):,} faults, {_sum(lines, 'illegal')} illegal states")
     if losses:
-        parts.append(f"{_sum(losses, 'losses'):,} power losses, {_sum(losses, 'illegal')}")
+        parts.append(
+            f"{_sum(losses, 'losses'):,} power losses, {_sum(losses, 'illegal')} illegal states"
+        )
     if kills:
-        parts.append(f"{_sum(kills, 'kills'):,} random kills, {_sum(kills, 'differences')}")
+        parts.append(
+            f"{_sum(kills, 'kills'):,} random kills, {_sum(kills, 'differences')} differences"
+        )
     return f"In all: {'; '.join(parts)}." if parts else ""
 
 
