@@ -83,8 +83,8 @@ class MirrorSettings(SettingsGroup):
     """Another system that shows what this one records."""
 
     url: SecretStr | None = None
-    """MLflow tracking server to which runs, models and promotions are copied: https://HOST, with
-    https://USER:PASSWORD@HOST or https://TOKEN@HOST where it asks for them."""
+    """MLflow tracking server to which runs, models and promotions are copied: https://HOST, or
+    with credentials https://USER:PASSWORD@HOST or https://TOKEN@HOST."""
 
     @field_validator("url")
     @classmethod

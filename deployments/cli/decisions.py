@@ -36,8 +36,8 @@ def rollback(
 ) -> None:
     """Return to the previous or a named former champion; block the models taken back.
 
-    Runs go on training, but promote nothing that is blocked, and no model of the same recipe
-    on the same rows, until `housing unblock`. Says first what the next run will do.
+    Until `housing unblock` runs train, but promote nothing that is blocked, nor a model of the
+    same recipe on the same rows. Prints first what the next run will do.
     """
     from deployments.cli.progress_bars import progress_bars
     from housing.pipeline.promote import plan_rollback, refuse_repeated, roll_back
@@ -102,7 +102,7 @@ def promote(
     model: Annotated[Id, id_argument("m", "A stored model, e.g. m5.")],
     reason: Reason,
     override: Annotated[
-        bool, typer.Option(help="Promote against error comparisons; the promotion log records it.")
+        bool, typer.Option(help="Override error comparisons; the promotion log records it.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -167,8 +167,8 @@ def verify(
 ) -> None:
     """Check a verdict file's signature and judge its evidence again; needs no database.
 
-    Returns 0 where the key signed it and the verdict is the same, 1 where anything differs, 4 where
-    nothing differs but no --public-key was named, so that anyone may have signed it.
+    Returns 0 if the key signed it and the verdict is the same, 1 if anything differs, 4 if nothing
+    differs but no --public-key was named, so that anyone may have signed it.
     """
     from housing.errors import FileUnreadable
     from housing.operations.verdict_file import read_public_key
@@ -219,9 +219,9 @@ def judge(
 ) -> None:
     """Judge a stored model against the current champion on the active rows; print the verdict.
 
-    Changes no champion, and no run uses the verdict: later runs judge as if it had not been made.
-    Only a promotion by hand counts it as a decision on these rows. Returns 0 where the gate would
-    promote it, 3 where it would keep the champion, 4 inconclusive.
+    Does not change the champion, and later runs ignore the verdict; only a promotion by hand counts
+    it as a decision on these rows. Returns 0 if the gate would promote it, 3 if it would keep the
+    champion, 4 inconclusive.
     """
     from housing.pipeline.manual_promotion import judge as judge_again
 

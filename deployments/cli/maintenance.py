@@ -54,7 +54,7 @@ def create(as_json: AsJson = False) -> None:
 def verify(backup: CutArgument = None, as_json: AsJson = False) -> None:
     """Restore a backup into a scratch folder, check every byte, and replay golden predictions.
 
-    Returns 5 where it is not good.
+    Returns 5 if it cannot be restored.
     """
     from housing.operations.backup import verify as verify_backup
 
@@ -135,9 +135,9 @@ def heal(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Copy back from the backup whatever is damaged or missing in the store.
+    """Restore damaged or missing objects of the store from the backup.
 
-    Returns 5 where something cannot be.
+    Returns 5 if one cannot be restored.
     """
     from housing.operations.heal import heal as heal_store
     from housing.operations.heal import heal_pages
@@ -236,7 +236,7 @@ def reproduce(
 def sign(reason: Reason, as_json: AsJson = False) -> None:
     """Sign stored models with the current key after the former key was lost.
 
-    Signs only bytes whose digest SQL holds. Do it only if you know who wrote to the store.
+    Signs only files whose digest is in SQL. Do it only if you know who wrote to the store.
     """
     from housing.operations.sign import sign as sign_models
 

@@ -22,7 +22,7 @@ def mirror(
         ),
     ] = None,
     again: Annotated[
-        bool, typer.Option(help="Send all once more: for what was changed or deleted there.")
+        bool, typer.Option(help="Send everything again, also what was changed or deleted there.")
     ] = False,
     check: Annotated[
         bool, typer.Option(help="Count the differences there; send and change nothing.")
@@ -31,7 +31,7 @@ def mirror(
 ) -> None:
     """Copy runs, models and promotions to the MLflow server of HOUSING_MIRROR__URL.
 
-    Sends what was not sent yet. Returns 1 where something was not sent, or --check finds
+    Sends what was not sent yet. Returns 1 if something could not be sent, or --check finds
     differences.
     """
     from housing.operations.mirror.check import check as compare

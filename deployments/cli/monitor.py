@@ -42,7 +42,7 @@ def monitor(
 ) -> None:
     """Check drift, live error and staleness since the last monitor run; record, alert and act.
 
-    Returns 0 where all is well, 3 where something is an alarm.
+    Returns 3 if a signal is an alarm, else 0.
     """
     from housing.operations.monitor import monitor as look
     from housing.operations.monitor_report import write

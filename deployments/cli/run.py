@@ -115,7 +115,7 @@ def up(
 ) -> None:
     """Run Prefect server, worker, watchdog and prediction API on loopback; Ctrl-C stops them all.
 
-    A part that dies is started again. A second Ctrl-C does not wait for a run in progress.
+    A service that crashes is restarted. A second Ctrl-C does not wait for a run in progress.
     """
     from deployments import environment
     from deployments.processes.supervisor import up as run_until_stopped

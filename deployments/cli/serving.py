@@ -42,7 +42,7 @@ def serve(
         typer.Option("--without-token", help="Listen beyond loopback although no token is set."),
     ] = False,
 ) -> None:
-    """Serve the prediction API and its pages until Ctrl-C; promotions are followed."""
+    """Serve the prediction API and its pages until Ctrl-C; follows promotions without a restart."""
     settings = load_settings()
     run_until_stopped(
         settings,

@@ -68,7 +68,7 @@ class GatePolicy(SettingsGroup):
     # --- what the judgement rests on
 
     min_test_rows: int = Field(500, ge=2)
-    """Test rows below which nothing is decided on any figure."""
+    """Smallest number of test rows for a verdict; with fewer it is inconclusive."""
     # Of the batches that entered since the champion's version: the largest share of rejected rows,
     # and the rows below which it is not judged; `Settings` copies both and `drift`.
     max_rejected_share: float = Field(0.2, ge=0, le=1)
@@ -84,7 +84,7 @@ class GatePolicy(SettingsGroup):
     confidence above (0.05 is 5 %)."""
     slice_min_rows: int = Field(50, ge=2)  # test rows below which a slice is not judged
     slice_margin: float = Field(0.05, ge=0, le=1)
-    """Rise of the error on a slice beyond which evidence blocks (Holm over slices)."""
+    """Rise of the error on a slice; evidence of a larger one keeps the champion (Holm)."""
     recent_min_rows: int = Field(100, ge=2)  # never-used test rows below which they are not judged
     recent_margin: float = Field(0.02, ge=0, le=1)  # rise on them beyond which evidence blocks
     cumulative_margin: float = Field(0.01, ge=0, le=1)

@@ -29,7 +29,7 @@ class MonitorOptions(SettingsGroup):
     champion_days: float = Field(30.0, gt=0)
     """Days after which a champion is stale."""
     data_days: float = Field(3.0, gt=0)
-    """Days without data after which it is stale."""
+    """Days without new data after which the data are stale."""
     on_drift: Literal["alert", "retrain"] = "alert"
     """What an alarm of drift does besides sending a message."""
     on_error: Literal["alert", "retrain", "rollback"] = "alert"
