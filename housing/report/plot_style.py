@@ -240,9 +240,11 @@ def dots(axes: Axes, x: Any, y: Any, color: str, size: float, alpha: float) -> N
     vertices = np.repeat(np.column_stack([x, y]), 2, axis=0)
     path = Path(vertices, np.tile([Path.MOVETO, Path.LINETO], len(x)).astype(Path.code_type))
     path.should_simplify = False
-    axes.add_patch(
+    # Not add_patch, which looks for the extent of each of the lines.
+    axes.add_artist(
         PathPatch(path, edgecolor=color, fill=False, lw=size, capstyle="round", alpha=alpha)
     )
+    axes.update_datalim(vertices)
 
 
 def interval_lines(axes: Axes, days: Sequence[Any], values: npt.NDArray[Any], color: str) -> None:
