@@ -21,7 +21,7 @@ from housing.store.objects.filesystem import named_in_errors
 EXIT_WITH_PARENT_FLAG = "--exit-with-parent"
 """The argument with which a program of ours ends with its parent."""
 
-START_SECONDS, STOP_SECONDS = 120.0, 15.0
+START_SECONDS, STOP_SECONDS = 300.0, 15.0
 POLL_SECONDS = 0.05
 
 LEAST_FREE = 1_000_000
@@ -46,7 +46,7 @@ class Child:
                 full = shutil.disk_usage(self.log.parent).free < LEAST_FREE
                 return f"it ended with {self.end()}{'; the disk is full' if full else ''}"
             if time.monotonic() > deadline:
-                return f"it was given {START_SECONDS:.0f} s to start"
+                return f"it did not answer within {START_SECONDS:.0f} s"
             time.sleep(POLL_SECONDS)
         return ""
 
