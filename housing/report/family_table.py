@@ -61,6 +61,11 @@ def _baseline(name: str, facts: Mapping[str, Any]) -> FamilyFigures:
     )  # fmt: skip
 
 
+def _size(count: int) -> str:
+    value, unit = (count / 1e6, "MB") if count >= 1e6 else (count / 1e3, "kB")
+    return f"{two_digits(value)}{_SPACE}{unit}"
+
+
 def as_rows(figures: Sequence[FamilyFigures], metric: str = RMSE) -> list[dict[str, str]]:
     """The table as texts, a row a family."""
 
@@ -76,7 +81,7 @@ def as_rows(figures: Sequence[FamilyFigures], metric: str = RMSE) -> list[dict[s
             "highest fold": text(max(f.errors, default=None)),
             "on training rows": text(f.train_error),
             "one fit": duration(f.fit_seconds),
-            "size": "" if f.bytes is None else f"{two_digits(f.bytes / 1e6)}{_SPACE}MB",
+            "size": "" if f.bytes is None else _size(f.bytes),
             "latency": "" if f.latency is None else f"{two_digits(f.latency)}{_SPACE}ms",
             "candidates": str(f.candidates),
         }
