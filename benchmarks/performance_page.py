@@ -11,7 +11,7 @@ from benchmarks.markdown import Facts, number, table
 from housing.report.plot_style import LOOK, RenderedFigure, canvas, finished
 
 ORDER = {
-    "quality": "quality --night --budget --cells --flaml build/flaml/bin/python",
+    "quality": "quality --night --budget --cells",
     "search": "search",
     "every-family": "every-family",
     "intake-1000000": "intake",
