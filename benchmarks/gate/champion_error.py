@@ -24,7 +24,7 @@ from housing.formatting import change as relative
 from housing.formatting import percent
 from housing.gate import expected_gain
 from housing.gate.corrected_error import correction
-from housing.gate.expected_gain import Known
+from housing.gate.expected_gain import Belief
 from housing.gate.policy import GatePolicy
 
 WORLDS, NIGHTS = 100, (1, 10, 40, 200)
@@ -72,7 +72,7 @@ def lived(
     recipes = recipes_of(world, rng, worlds)
     champion = drawn(world, 0, rng, recipes[0], worlds)
     spread = np.full(worlds, expected_gain.CHALLENGERS)
-    known = expected_gain.unknown(seen_noise(world, 0, spread, training=training))
+    known = expected_gain.initial_belief(seen_noise(world, 0, spread, training=training))
     figures = {}
     for night in range(1, last + 1):
         noise, share = seen_noise(world, night, spread, training=training), kept(world, night)
@@ -83,7 +83,7 @@ def lived(
             share * champion.training + world.cv * entered[0],
             share * champion.test + world.sampling * entered[1],
         )
-        known = expected_gain.later(known, noise, share, share)
+        known = expected_gain.next_belief(known, noise, share, share)
         new = drawn(world, night, rng, recipes[night], worlds)
         test = new.error + new.test - champion.error - champion.test
         out_of_fold = new.error + new.training - champion.error - champion.training
@@ -91,7 +91,7 @@ def lived(
         passed = passing(rule, found, test, noise.test)
         spread = expected_gain.spread_after(spread, found.challenger, night - 1)
         champion = champion.where(passed, new)
-        known = Known(
+        known = Belief(
             np.where(passed[:, None], found.challenger.mean, found.champion.mean),
             np.where(passed[:, None, None], found.challenger.covariance, found.champion.covariance),
         )

@@ -18,7 +18,7 @@ from benchmarks import results
 from housing.formatting import change as relative
 from housing.formatting import percent
 from housing.gate import expected_gain
-from housing.gate.expected_gain import Known, Noise
+from housing.gate.expected_gain import Belief, Noise
 from housing.gate.policy import GatePolicy
 
 WORLDS, NIGHTS = 100, 365
@@ -131,8 +131,8 @@ def noise_of(world: World, night: int, spread: Any) -> Noise:
 
 
 def passes(
-    rule: str, known: Known, noise: Noise, champion: Models, new: Models
-) -> tuple[Any, Known, Known]:
+    rule: str, known: Belief, noise: Noise, champion: Models, new: Models
+) -> tuple[Any, Belief, Belief]:
     """Which challengers pass, and what is known of both models afterwards."""
     policy = GatePolicy()
     test = new.error + new.test - champion.error - champion.test
@@ -153,13 +153,13 @@ def lived(world: World, rule: str, assumed: float = 1.0) -> dict[str, Any]:
     recipes = recipes_of(world, rng)
     champion = drawn(world, 0, rng, recipes[0])
     spread = np.full(WORLDS, assumed * expected_gain.CHALLENGERS)
-    known = expected_gain.unknown(noise_of(world, 0, spread))
+    known = expected_gain.initial_belief(noise_of(world, 0, spread))
     error, promoted, worse = np.zeros(WORLDS), np.zeros(WORLDS), np.zeros(WORLDS)
     planted = {}
     for night in range(1, NIGHTS + 1):
         noise, share = noise_of(world, night, spread), kept(world, night)
         champion = aged(world, champion, night, rng)
-        known = expected_gain.later(known, noise, share, share)
+        known = expected_gain.next_belief(known, noise, share, share)
         if night in LOOKED_AT:
             planted[night] = _planted(world, rule, known, noise, champion, night, aside)
         new = drawn(world, night, rng, recipes[night])
@@ -168,7 +168,7 @@ def lived(world: World, rule: str, assumed: float = 1.0) -> dict[str, Any]:
         promoted += passed
         worse += passed & (new.error > champion.error)
         champion = champion.where(passed, new)
-        known = Known(
+        known = Belief(
             np.where(passed[:, None], ours.mean, theirs.mean),
             np.where(passed[:, None, None], ours.covariance, theirs.covariance),
         )
@@ -179,7 +179,7 @@ def lived(world: World, rule: str, assumed: float = 1.0) -> dict[str, Any]:
 def _planted(
     world: World,
     rule: str,
-    known: Known,
+    known: Belief,
     noise: Noise,
     champion: Models,
     night: int,

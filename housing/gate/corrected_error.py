@@ -1,8 +1,8 @@
 """A model's error on the test rows with the selection bias removed.
 
 A model becomes or stays champion partly because its sampling error on the test rows was low, so the
-error shown there is too low on average. What all verdicts together say of that sampling error is
-known from `gate.expected_gain`, under every rule; its mean is taken out and its uncertainty stays.
+error shown there is too low on average. `gate.expected_gain` estimates that sampling error from all
+verdicts, under every rule: the mean of the estimate is removed, its uncertainty stays.
 How far the result is off, and how often the interval contains the true error, is measured by
 `benchmarks.gate.champion_error`.
 """
@@ -15,13 +15,13 @@ from scipy.special import ndtri
 
 from housing.gate import expected_gain
 from housing.gate.evidence import CorrectedError, Evidence, ModelMetrics
-from housing.gate.expected_gain import Known
+from housing.gate.expected_gain import Belief
 from housing.gate.policy import GatePolicy
 from housing.records import Interval, Metrics
 
 UNUSED, ALL, NOT_SELECTED = "unused test rows", "all test rows", "not selected on these rows"
-"""Of what an error is: the champion's on rows that no earlier verdict used, where there are enough;
-else on all rows. A first champion was compared with none: its error needs no correction."""
+"""Sources of a corrected error. The champion's is measured on rows that no earlier verdict used if
+there are enough, else on all. A first champion was compared with none: nothing is corrected."""
 
 
 def with_corrections(evidence: Evidence, policy: GatePolicy) -> Evidence:
@@ -34,9 +34,9 @@ def with_corrections(evidence: Evidence, policy: GatePolicy) -> Evidence:
     found, noise = expected_gain.of_evidence(evidence), expected_gain.noise_of(evidence)
     before = 0 if evidence.standing is None else evidence.standing.comparisons
 
-    def on_all(model: ModelMetrics, known: Known) -> ModelMetrics:
+    def on_all(model: ModelMetrics, belief: Belief) -> ModelMetrics:
         own = noise.test**2 / 2
-        error = _without(model.metrics, known.mean[-1], known.covariance[-1, -1], own)
+        error = _without(model.metrics, belief.mean[-1], belief.covariance[-1, -1], own)
         return _of(model, error, ALL, before + 1)
 
     champion, reuse = on_all(theirs, found.champion), evidence.holdout_reuse
@@ -76,11 +76,11 @@ def _without(
 
 
 def correction(half: Any, confidence: float, mean: Any, variance: Any, own: Any) -> tuple[Any, Any]:
-    """By what an error is multiplied, and the relative half width of its interval afterwards.
+    """The factor of an error, and the relative half width of its interval after the correction.
 
-    `half` is that of the interval around the shown error. It contains the model's own sampling
-    error, of variance `own` before anything was known, of which mean and variance are known now.
-    The rest, of rows that are hard for every model, no selection changes. Arrays broadcast.
+    `half` is the half width before. It contains the model's own sampling error, whose variance was
+    `own` before the verdicts; now its mean is `mean` and its variance `variance`. Selection does
+    not change the rest, which comes from rows that are hard for every model. Arrays broadcast.
     """
     z = ndtri((1 + confidence) / 2)
     common = np.maximum((half / z) ** 2 - own, 0.0)

@@ -3,8 +3,8 @@
 Arithmetic of normal distributions, derived in docs/decisions/0023-expected-gain.md. A model has
 four unknown numbers, all relative to an error: the level of its recipe (its expected true error
 less that of the average challenger), the part of its seeds (true error less that of its recipe),
-and the sampling errors of its recipe on the training rows and of the model on the test rows. What
-is known of the champion's numbers goes from verdict to verdict.
+and the sampling errors of its recipe on the training rows and of the model on the test rows. The
+belief about the champion's numbers is carried from verdict to verdict.
 
 Arrays may have leading axes: a simulation judges many comparisons at once.
 """
@@ -64,8 +64,8 @@ class Noise:
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
-    """What is known of a model's four numbers: a normal distribution, (..., 4) and (..., 4, 4)."""
+class Belief:
+    """Normal distribution of a model's four numbers; shapes (..., 4) and (..., 4, 4)."""
 
     mean: Floats
     covariance: Floats
@@ -73,12 +73,12 @@ class Known:
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """The true change given the evidence, and what is known of both models afterwards."""
+    """The true change given the evidence, and the beliefs about both models afterwards."""
 
     change: Any  # mean of the logarithm of the true change; a gain is negative
     sd: Any
-    champion: Known
-    challenger: Known
+    champion: Belief
+    challenger: Belief
     surprise: Floats  # (..., 2): the observed less the expected changes, times the next
     precision: Floats  # (..., 2, 2): inverse covariance of the observed changes
 
@@ -87,32 +87,32 @@ class Posterior:
         return ndtr((self.change - math.log1p(margin)) / np.maximum(self.sd, LEAST_ERROR))
 
 
-def unknown(noise: Noise) -> Known:
-    """A model that was never compared."""
+def initial_belief(noise: Noise) -> Belief:
+    """The belief about a model that was never compared."""
     training = 0.0 if noise.training is None else noise.training**2 / 2
     parts = noise.challengers**2, noise.seeds**2, training, noise.test**2 / 2
     variances = np.stack(np.broadcast_arrays(*parts), axis=-1)
-    return Known(np.zeros_like(variances), variances[..., None] * np.eye(4))
+    return Belief(np.zeros_like(variances), variances[..., None] * np.eye(4))
 
 
-def later(known: Known, noise: Noise, training_kept: float, test_kept: float) -> Known:
-    """What is known at the next verdict: sampling errors of new rows are unknown again.
+def next_belief(belief: Belief, noise: Noise, training_kept: float, test_kept: float) -> Belief:
+    """The belief at the next verdict: sampling errors of new rows are unknown again.
 
     `training_kept` and `test_kept` are the shares of the present rows that were there before.
     """
     kept = np.array([1.0, 1.0, training_kept, test_kept])
     ageing = np.diag([AGEING**2, 0.0, 0.0, 0.0])
-    own = (1 - kept) * unknown(noise).covariance
-    covariance = known.covariance * np.outer(kept, kept) + own + ageing
-    return Known(known.mean * kept, covariance)
+    own = (1 - kept) * initial_belief(noise).covariance
+    covariance = belief.covariance * np.outer(kept, kept) + own + ageing
+    return Belief(belief.mean * kept, covariance)
 
 
-def posterior(champion: Known, noise: Noise, training: Any, test: Any) -> Posterior:
+def posterior(champion: Belief, noise: Noise, training: Any, test: Any) -> Posterior:
     """Condition on the changes of the out-of-fold error (None: not measured) and of the test error.
 
     They may be arrays of the leading shape of `champion`.
     """
-    own = unknown(noise)
+    own = initial_belief(noise)
     shape = champion.mean.shape[:-1]
     mean = np.concatenate([champion.mean, np.broadcast_to(own.mean, (*shape, 4))], axis=-1)
     covariance = np.zeros((*shape, 8, 8))
@@ -128,8 +128,8 @@ def posterior(champion: Known, noise: Noise, training: Any, test: Any) -> Poster
     return Posterior(
         mean @ _CHANGE,
         np.sqrt(np.maximum(variance, 0)),
-        Known(mean[..., :4], covariance[..., :4, :4]),
-        Known(mean[..., 4:], covariance[..., 4:, 4:]),
+        Belief(mean[..., :4], covariance[..., :4, :4]),
+        Belief(mean[..., 4:], covariance[..., 4:, 4:]),
         surprise,
         precision,
     )
@@ -144,22 +144,22 @@ def on_fresh_rows(found: Posterior, noise: Noise, share: Any) -> tuple[Any, Any]
     return mean, own / share - own**2 * found.precision[..., 1, 1]
 
 
-def spread_after(spread: Any, challenger: Known, comparisons: int) -> Any:
+def spread_after(spread: Any, challenger: Belief, comparisons: int) -> Any:
     """The standard deviation of challengers' recipes, after one more comparison.
 
-    A step of Fisher scoring, from CHALLENGERS as if it came of PRIOR_COMPARISONS exactly known
-    recipes: a comparison counts by the share of the variance that it removes.
+    A step of Fisher scoring. CHALLENGERS counts as an estimate from PRIOR_COMPARISONS exactly known
+    recipes, a comparison by the share of the variance that it removes.
     """
     left = challenger.covariance[..., 0, 0]
-    seen, told = challenger.mean[..., 0] ** 2 + left, (1 - left / spread**2) ** 2
-    weight = 1 / (PRIOR_COMPARISONS + told * min(comparisons, MOST_COMPARISONS))
-    return np.sqrt(spread**2 + weight * (seen - spread**2))
+    observed, removed = challenger.mean[..., 0] ** 2 + left, (1 - left / spread**2) ** 2
+    weight = 1 / (PRIOR_COMPARISONS + removed * min(comparisons, MOST_COMPARISONS))
+    return np.sqrt(spread**2 + weight * (observed - spread**2))
 
 
 def passes(found: Posterior, test: Any, policy: GatePolicy) -> Any:
     """Whether the expected gain is worth a change, and a regression is improbable.
 
-    `test` is the change on the test rows: above zero it vetoes, unless the policy lifts that.
+    `test` is the change on the test rows: above zero it is a veto, unless the policy has none.
     """
     enough = found.change <= highest_passing_mean(found.sd, policy)
     return enough & ((np.asarray(test) <= 0) | (not policy.regression_veto))
@@ -210,48 +210,48 @@ def _error(comparison: Comparison) -> float:
     return max(factor * comparison.se / (1 + comparison.effect), LEAST_ERROR)
 
 
-def prior(evidence: Evidence, noise: Noise) -> Known:
-    """What earlier verdicts say of the champion on the present rows."""
+def prior(evidence: Evidence, noise: Noise) -> Belief:
+    """The belief about the champion on the present rows, from earlier verdicts."""
     found = evidence.standing
     if found is None:
-        return unknown(noise)
-    known = Known(np.array(found.mean), np.array(found.covariance))
+        return initial_belief(noise)
+    belief = Belief(np.array(found.mean), np.array(found.covariance))
     if len(found.mean) == FIRST_NUMBERS:
-        known = Known(
-            np.insert(known.mean, 1, 0.0),
-            np.insert(np.insert(known.covariance, 1, 0.0, axis=0), 1, 0.0, axis=1),
+        belief = Belief(
+            np.insert(belief.mean, 1, 0.0),
+            np.insert(np.insert(belief.covariance, 1, 0.0, axis=0), 1, 0.0, axis=1),
         )
     training = 0 if evidence.training is None else evidence.training.rows
     reuse = evidence.holdout_reuse
     fresh = 0 if reuse is None else reuse.fresh_rows
     test_kept = min(found.test_rows, evidence.test_rows - fresh) / max(evidence.test_rows, 1)
     training_kept = min(found.training_rows / training, 1.0) if training else 1.0
-    return later(known, noise, training_kept, test_kept)
+    return next_belief(belief, noise, training_kept, test_kept)
 
 
 def standings(evidence: Evidence) -> tuple[Standing, Standing]:
-    """What is known of the champion and of the challenger after the comparison."""
+    """The beliefs about champion and challenger after the comparison, as they are recorded."""
     found, noise = of_evidence(evidence), noise_of(evidence)
     training = 0 if evidence.training is None else evidence.training.rows
     before = 0 if evidence.standing is None else evidence.standing.comparisons
     spread = spread_after(noise.challengers, found.challenger, before)
     champion, challenger = (
         Standing(
-            tuple(known.mean.tolist()),
-            tuple(tuple(row) for row in known.covariance.tolist()),
+            tuple(belief.mean.tolist()),
+            tuple(tuple(row) for row in belief.covariance.tolist()),
             training_rows=training,
             test_rows=evidence.test_rows,
             comparisons=before + 1,
             challengers=float(spread),
         )
-        for known in (found.champion, found.challenger)
+        for belief in (found.champion, found.challenger)
     )
     return champion, challenger
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a person sees of the rule."""
+    """The figures of the rule that messages and tables show."""
 
     gain: float  # expected; a regression is negative
     probability: float  # of a regression beyond the margin

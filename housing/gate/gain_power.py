@@ -13,14 +13,14 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from housing.gate.expected_gain import (
+    Belief,
     Floats,
-    Known,
     Noise,
     highest_passing_mean,
-    later,
+    initial_belief,
+    next_belief,
     passes,
     posterior,
-    unknown,
 )
 from housing.gate.policy import GatePolicy
 
@@ -50,7 +50,7 @@ class _Champions:
 def chance(noise: Noise, policy: GatePolicy, change: float, *, earlier: int = 0) -> float:
     """Probability that a challenger with a true change passes after `earlier` comparisons."""
     found = _of(noise, policy, earlier)
-    own = np.sqrt(np.diagonal(unknown(noise).covariance))
+    own = np.sqrt(np.diagonal(initial_belief(noise).covariance))
     true = math.log1p(change)
     test = true + own[3] * DEVIATIONS - found.test[:, None]
     mean = found.start + found.on_training * (true - found.training)
@@ -76,9 +76,9 @@ def _of(noise: Noise, policy: GatePolicy, earlier: int) -> _Champions:
 def _champions(noise: Noise, rule: tuple[float, float, float, bool], earlier: int) -> _Champions:
     names = ("cost_of_change", "margin", "confidence", "regression_veto")
     policy = GatePolicy.model_validate(dict(zip(names, rule, strict=True)))
-    rng, nothing = np.random.default_rng(0), unknown(noise)
-    sd = np.sqrt(np.diagonal(nothing.covariance))
-    known = Known(np.tile(nothing.mean, (CHAINS, 1)), np.tile(nothing.covariance, (CHAINS, 1, 1)))
+    rng, initial = np.random.default_rng(0), initial_belief(noise)
+    sd = np.sqrt(np.diagonal(initial.covariance))
+    belief = Belief(np.tile(initial.mean, (CHAINS, 1)), np.tile(initial.covariance, (CHAINS, 1, 1)))
     champion = sd * rng.standard_normal((CHAINS, 4))
     measured = noise.training is not None
     for _ in range(earlier):
@@ -86,20 +86,20 @@ def _champions(noise: Noise, rule: tuple[float, float, float, bool], earlier: in
         beyond = challenger - champion
         training = beyond[:, 0] + beyond[:, 2] if measured else None
         test = beyond[:, 0] + beyond[:, 1] + beyond[:, 3]
-        found = posterior(known, noise, training, test)
+        found = posterior(belief, noise, training, test)
         passed = passes(found, test, policy)
         champion = np.where(passed[:, None], challenger, champion)
-        known = Known(
+        belief = Belief(
             np.where(passed[:, None], found.challenger.mean, found.champion.mean),
             np.where(passed[:, None, None], found.challenger.covariance, found.champion.covariance),
         )
-        known = later(known, noise, 1.0, 1.0)
+        belief = next_belief(belief, noise, 1.0, 1.0)
     none = None if not measured else 0.0
-    start = posterior(known, noise, none, np.zeros(CHAINS))
-    on_test = posterior(known, noise, none, np.ones(CHAINS)).change - start.change
+    start = posterior(belief, noise, none, np.zeros(CHAINS))
+    on_test = posterior(belief, noise, none, np.ones(CHAINS)).change - start.change
     on_training = np.zeros(CHAINS)
     if measured:
-        on_training = posterior(known, noise, 1.0, np.zeros(CHAINS)).change - start.change
+        on_training = posterior(belief, noise, 1.0, np.zeros(CHAINS)).change - start.change
     most = highest_passing_mean(start.sd, policy)
     training = champion[:, 2] - champion[:, 1]  # beside its true error, which has its seeds
     return _Champions(training, champion[:, 3], start.change, on_training, on_test, most)

@@ -9,7 +9,13 @@ from pydantic import TypeAdapter
 
 from housing.gate.corrected_error import ALL, NOT_SELECTED, UNUSED, with_corrections
 from housing.gate.evidence import Evidence, HoldoutReuse, read
-from housing.gate.expected_gain import Noise, on_fresh_rows, posterior, standings, unknown
+from housing.gate.expected_gain import (
+    Noise,
+    initial_belief,
+    on_fresh_rows,
+    posterior,
+    standings,
+)  # fmt: skip
 from housing.gate.policy import GatePolicy
 from tests.housing.gate.conftest import comparison, metrics
 
@@ -75,7 +81,7 @@ def test_enough_rows_that_no_verdict_used_are_taken_alone(make_evidence):
 def test_the_deviation_on_unused_rows_is_that_of_drawn_models():
     noise, share = Noise(test=0.0064, training=0.0028, seeds=0.0025), 0.2
     rng = np.random.default_rng(1)
-    sd = np.sqrt(np.diagonal(unknown(noise).covariance))
+    sd = np.sqrt(np.diagonal(initial_belief(noise).covariance))
     champion, challenger = sd * rng.standard_normal((2, 200_000, 4))
     fresh, used = rng.standard_normal((2, 200_000)) * sd[3]
     fresh, used = fresh / share**0.5, used / (1 - share) ** 0.5
@@ -83,7 +89,7 @@ def test_the_deviation_on_unused_rows_is_that_of_drawn_models():
     recipe, seeds, training, test = (challenger - champion).T
     X = np.column_stack([recipe + training, recipe + seeds + test])
     slopes, (residual,), *_ = np.linalg.lstsq(X, fresh, rcond=None)
-    seen = [posterior(unknown(noise), noise, *x) for x in ((1.0, 0.0), (0.0, 1.0))]
+    seen = [posterior(initial_belief(noise), noise, *x) for x in ((1.0, 0.0), (0.0, 1.0))]
     means, variances = zip(*(on_fresh_rows(each, noise, share) for each in seen), strict=True)
     assert means == pytest.approx(slopes, abs=0.02)
     assert variances[0] == pytest.approx(residual / len(X), rel=0.02)

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from housing.gate import expected_gain
 from housing.gate.check import judge
 from housing.gate.evidence import Evidence, HoldoutReuse, Standing, read
-from housing.gate.expected_gain import Known, Noise, later, posterior, unknown
+from housing.gate.expected_gain import Belief, Noise, initial_belief, next_belief, posterior
 from housing.gate.gain_power import chance, selection_bias
 from housing.gate.model_checks import NoRegression
 from housing.gate.policy import GatePolicy
@@ -25,7 +25,7 @@ NOISE = Noise(test=0.0064, training=0.0028, seeds=0.0025)
 
 
 def sds(noise):
-    return np.sqrt(np.diagonal(unknown(noise).covariance))
+    return np.sqrt(np.diagonal(initial_belief(noise).covariance))
 
 
 def observed(challenger, champion):
@@ -42,7 +42,7 @@ def test_the_posterior_is_that_of_drawn_models():
     rng = np.random.default_rng(1)
     champion, challenger = sds(NOISE) * rng.standard_normal((2, 200_000, 4))
     true, training, test = observed(challenger, champion)
-    known = unknown(NOISE)
+    known = initial_belief(NOISE)
     at = [posterior(known, NOISE, *seen).change for seen in ((0, 0), (1, 0), (0, 1))]
     X = np.column_stack([training, test])
     slopes, (residual,), *_ = np.linalg.lstsq(X, true, rcond=None)
@@ -52,7 +52,7 @@ def test_the_posterior_is_that_of_drawn_models():
 
 
 def test_without_out_of_fold_errors_the_test_rows_decide_alone():
-    found = posterior(unknown(Noise(0.0064)), Noise(0.0064), None, -0.01)
+    found = posterior(initial_belief(Noise(0.0064)), Noise(0.0064), None, -0.01)
     share = 2 * expected_gain.CHALLENGERS**2 / (2 * expected_gain.CHALLENGERS**2 + 0.0064**2)
     assert found.change == pytest.approx(-0.01 * share, rel=1e-3)
 
@@ -64,8 +64,8 @@ def lived(noise, nights, planted=None, worlds=4_000, policy=POLICY):
     """
     rng = np.random.default_rng(3)
     champion = sds(noise) * rng.standard_normal((worlds, 4))
-    start = unknown(noise)
-    known = Known(np.tile(start.mean, (worlds, 1)), np.tile(start.covariance, (worlds, 1, 1)))
+    start = initial_belief(noise)
+    known = Belief(np.tile(start.mean, (worlds, 1)), np.tile(start.covariance, (worlds, 1, 1)))
     for night in range(1, nights + 1):
         challenger = sds(noise) * rng.standard_normal((worlds, 4))
         if night == nights and planted is not None:
@@ -77,11 +77,11 @@ def lived(noise, nights, planted=None, worlds=4_000, policy=POLICY):
         if night == nights:
             return true, found, passed, champion
         champion = np.where(passed[:, None], challenger, champion)
-        known = Known(
+        known = Belief(
             np.where(passed[:, None], found.challenger.mean, found.champion.mean),
             np.where(passed[:, None, None], found.challenger.covariance, found.champion.covariance),
         )
-        known = later(known, noise, 1.0, 1.0)
+        known = next_belief(known, noise, 1.0, 1.0)
 
 
 @pytest.mark.parametrize("night", [1, 10, 40])
@@ -108,10 +108,10 @@ def test_what_is_known_of_the_champion_contains_its_luck():
 
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_luck_is_diluted_by_new_rows(training_kept, test_kept):
-    known = Known(np.array([0.001, 0.003, -0.002, -0.004]), 0.3 * unknown(NOISE).covariance)
-    found = later(known, NOISE, training_kept, test_kept)
+    known = Belief(np.array([0.001, 0.003, -0.002, -0.004]), 0.3 * initial_belief(NOISE).covariance)
+    found = next_belief(known, NOISE, training_kept, test_kept)
     assert found.mean == pytest.approx([0.001, 0.003, -0.002 * training_kept, -0.004 * test_kept])
-    own = np.diagonal(unknown(NOISE).covariance)
+    own = np.diagonal(initial_belief(NOISE).covariance)
     shares = np.array([training_kept, test_kept])
     assert np.diagonal(found.covariance)[2:] == pytest.approx(
         0.3 * own[2:] * shares**2 + own[2:] * (1 - shares)
