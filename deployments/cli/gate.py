@@ -291,7 +291,7 @@ def _print_replayed(replayed: Any) -> None:
     console.print(f"judged again: {escape(replayed.now.message)}", "")
     console.print(table, "")
     if replayed.not_asked:
-        console.print(f"Not asked then: {', '.join(replayed.not_asked)}.")
+        console.print(f"Checks added since then: {', '.join(replayed.not_asked)}.")
     if replayed.agrees:
         console.print("[bold green]It still agrees[/]: the same evidence gives the same verdict.")
     for difference in replayed.differences:

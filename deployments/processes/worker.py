@@ -72,18 +72,18 @@ class GracefulRunner(Runner):
 
 
 def _stop_runs_and_leave() -> None:
-    asked: set[int] = set()
+    signalled: set[int] = set()
     deadline = time.monotonic() + STOP_SECONDS
     while (left := children()) and time.monotonic() < deadline:
-        if new := left - asked:  # one that began meanwhile as well
+        if new := left - signalled:  # one that began meanwhile as well
             marking = threading.Thread(target=mark_stops, args=(new,), daemon=True)
             marking.start()
             marking.join(MARK_SECONDS)
         for pid in new:
             os.kill(pid, signal.SIGTERM)
-        asked |= left
+        signalled |= left
         time.sleep(0.1)
-    if asked:
+    if signalled:
         time.sleep(REPORT_SECONDS)
     for pid in children():
         os.kill(pid, signal.SIGKILL)

@@ -18,7 +18,7 @@ from housing.gate.check import CHECKS, Check, judge
 from housing.records import Json, Verdict
 
 TOLERANCE = 1e-9
-"""Of figures, relative: another processor rounds the last bits of a logarithm otherwise."""
+"""Relative, of figures: processors round the last bits of a logarithm differently."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ def replay(
     """Judge a stored evaluation again."""
     recorded = TypeAdapter(Verdict).validate_python(verdict)
     then = {result.name: result.outcome for result in recorded.checks}
-    asked = tuple(check for check in checks if check.name in then)
-    now = judge(records.read(evidence), policies.read(policy), asked)
+    same = tuple(check for check in checks if check.name in then)
+    now = judge(records.read(evidence), policies.read(policy), same)
     outcomes = {result.name: result.outcome for result in now.checks}
     differences = [
         f"check {name}: recorded {outcome}, now {outcomes.get(name, 'removed')}"
@@ -72,7 +72,7 @@ def _plain(figures: Json) -> Json:
 
 
 def _differences(where: str, then: Any, now: Any) -> Iterator[str]:
-    """What of a recorded figure is different now; a figure that is new is none."""
+    """Recorded figures that differ now; a new figure is no difference."""
     if isinstance(then, Mapping) and isinstance(now, Mapping):
         for name, value in then.items():
             yield from _differences(f"{where}, {name}", value, now.get(name))

@@ -62,17 +62,17 @@ def sample(store: Store, count: int, *, seed: int, other: int | None = None) -> 
 
 def _pool(store: Store) -> pd.DataFrame:
     """One row per key, as in its last request, or as the dataset has it."""
-    asked = logged(store, inputs=schema.FEATURES)
-    if len(asked) and set(schema.FEATURES) <= set(asked.columns):
-        asked = asked.dropna(subset=list(schema.REQUIRED)).sort_values(AT, kind="stable")
-        asked = asked.drop_duplicates(KEY_COLUMN, keep="last")
-        if len(asked):
+    requests = logged(store, inputs=schema.FEATURES)
+    if len(requests) and set(schema.FEATURES) <= set(requests.columns):
+        requests = requests.dropna(subset=list(schema.REQUIRED)).sort_values(AT, kind="stable")
+        requests = requests.drop_duplicates(KEY_COLUMN, keep="last")
+        if len(requests):
             kinds = schema.dtypes(schema.FEATURES)
-            return _identified(asked.astype(kinds))
+            return _identified(requests.astype(kinds))
     with store.read() as connection:
         active = datasets.active(connection)
     if active is None:
-        raise NotPossible(what="An audit", why="there are neither answers nor a dataset.")
+        raise NotPossible(what="An audit", why="there are no rows; `housing retrain` ingests some.")
     columns = (*schema.FEATURES, schema.ID_COLUMN)
     return _identified(datasets.read(store, active.id, columns=columns))
 

@@ -148,11 +148,11 @@ def _judged(content: Json, replayed: Replayed) -> tuple[list[str], list[str]]:
             names = ", ".join(replayed.not_asked)
             found.append(f"The verdict lacks the checks {names}: {ask}.")
         elif replayed.agrees and _messages(replayed.now) != _messages(replayed.recorded):
-            found.append(f"Judged again, its messages are others: {ask}.")
+            found.append(f"Judged again, its messages differ: {ask}.")
     else:
         later = ", ".join(replayed.not_asked)
-        also = f", and the checks {later} were not asked" if later else ""
-        notes.append(f"Other code than that here exported it: messages are not compared{also}.")
+        also = f", and the checks {later} are not applied" if later else ""
+        notes.append(f"Another version of the code exported it: messages are not compared{also}.")
     evidence, models = content["evidence"], content["models"]
     for role in ("challenger", "champion"):
         ours, judged = models[role], evidence[role]
@@ -190,9 +190,9 @@ def _bytes(content: Json) -> bytes:
 
 def _deciding_row(connection: Connection, run: int | None) -> Row[Any]:
     """The evaluation that decided in a run: that with the newest champion, if one was approved."""
-    asked = None if run is None else approvals.of_run(connection, run)
-    if asked is not None and asked.reevaluation is not None:
-        return registry.evaluation(connection, asked.reevaluation)
+    request = None if run is None else approvals.of_run(connection, run)
+    if request is not None and request.reevaluation is not None:
+        return registry.evaluation(connection, request.reevaluation)
     return row_of(connection, run)
 
 

@@ -85,8 +85,8 @@ def valid_evaluation(
     row = registry.evaluation_with_key(connection, key)
     if row is None or (row.outcome == "inconclusive" and _could_not_run(row.verdict)):
         return None
-    asked = approvals.of_key(connection, key)
-    approved = asked is not None and asked.status == "approved"
+    request = approvals.of_key(connection, key)
+    approved = request is not None and request.status == "approved"
     if approved and challenger in registry.former_champions(connection):
         return None
     return row
@@ -154,7 +154,7 @@ def collect_evidence(
         ours = registry.model(connection, challenger)
         theirs = None if champion is None else registry.model(connection, champion)
         former = _former(connection, champion, challenger, settings.gate.cumulative_champions)
-        came = evidence_context.entered(connection, version, theirs)
+        entered = evidence_context.entered_batches(connection, version, theirs)
         decisions = evidence_context.n_decisions(connection, version, challenger)
         standing = training_evidence.standing(connection, champion, earlier, settings.gate.metric)
     with preflight(store, settings, ours) as process:
@@ -184,14 +184,14 @@ def collect_evidence(
         formers = [score(row)[1] for row in former]
         existing, failed = _estimates(settings, test)
         competitors = Competitors(old, baselines.values, formers, baselines.failed, existing)
-        read_rows, rejected_rows = evidence_context.rejected_share(came)
+        read_rows, rejected_rows = evidence_context.rejected_share(entered)
         facts = RunFacts(
             read_rows=read_rows,
             rejected_rows=rejected_rows,
             decisions=decisions,
             drift=()
             if theirs is None
-            else evidence_context.drift(store, theirs, trained[theirs.version], frame, came),
+            else evidence_context.drift(store, theirs, trained[theirs.version], frame, entered),
             costs=evidence_context.costs(
                 store, ours, [model for model, _ in scored], test[list(schema.FEATURES)]
             ),

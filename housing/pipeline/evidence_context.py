@@ -29,7 +29,9 @@ LATENCY_CALLS = 7
 """Number of single-row predictions; their median is the latency."""
 
 
-def entered(connection: Connection, version: int, champion: Row[Any] | None) -> list[Row[Any]]:
+def entered_batches(
+    connection: Connection, version: int, champion: Row[Any] | None
+) -> list[Row[Any]]:
     """Batches with new or corrected rows that the version holds and the champion's does not.
 
     Versions decide and not runs, so the same comparison always has the same batches.
@@ -43,9 +45,9 @@ def entered(connection: Connection, version: int, champion: Row[Any] | None) -> 
     return list(connection.execute(query.order_by(batch_table.c.id)))
 
 
-def rejected_share(entered: list[Row[Any]]) -> tuple[int, int]:
+def rejected_share(batches: list[Row[Any]]) -> tuple[int, int]:
     """Rows read and rejected in batches that no person accepted."""
-    judged = [row for row in entered if row.status == "accepted"]
+    judged = [row for row in batches if row.status == "accepted"]
     return sum(row.read_rows for row in judged), sum(row.rejected_rows for row in judged)
 
 
@@ -92,18 +94,18 @@ def drift(
     champion: Row[Any],
     trained: pd.DataFrame,
     frame: pd.DataFrame,
-    came: list[Row[Any]],
+    entered: list[Row[Any]],
 ) -> tuple[DriftReport, ...]:
     """Entered rows and the active dataset against the champion's training rows.
 
-    `trained` holds all rows of the champion's version, `frame` those of the active one, `came` the
-    batches of `entered`.
+    `trained` holds all rows of the champion's version, `frame` those of the active one, `entered`
+    are the `entered_batches`.
     """
     columns = list(schema.CATALOGUE)
     reference = datasets.training_rows(trained)[columns]
     name = f"training rows of m{champion.id}"
     found = []
-    fresh = _accepted(store, came)
+    fresh = _accepted(store, entered)
     if fresh is not None:
         found.append(
             measure_drift(
@@ -115,9 +117,9 @@ def drift(
     return tuple(found)
 
 
-def _accepted(store: Store, came: list[Row[Any]]) -> pd.DataFrame | None:
+def _accepted(store: Store, entered: list[Row[Any]]) -> pd.DataFrame | None:
     with store.read() as connection:
-        found = parts.parts(connection, [batch.id for batch in came])
+        found = parts.parts(connection, [batch.id for batch in entered])
     frames = [to_frame(parts.read(store, each, tuple(schema.CATALOGUE))) for each in found]
     return pd.concat(frames, ignore_index=True) if frames else None
 

@@ -108,7 +108,7 @@ def collect(store: Store, settings: Settings, run: int, result: RunResult) -> Ru
         row = runs.get(connection, run)
         completed = runs.last_completed_retraining(connection)
         last = 0 if completed is None else completed.id
-        came = batches.ingested_after(connection, last)
+        ingested = batches.ingested_after(connection, last)
         report = RunReport(
             run=run,
             started_at=row.started_at,
@@ -116,7 +116,7 @@ def collect(store: Store, settings: Settings, run: int, result: RunResult) -> Ru
             message=result.message,
             notices=tuple(notices(connection, settings)),
             batches=(
-                *(batches.summary(batch) for batch in came),
+                *(batches.summary(batch) for batch in ingested),
                 *runs.skipped_files_since(connection, last),
             ),
             dataset=None if result.version is None else profiles.get(connection, result.version),
@@ -126,7 +126,7 @@ def collect(store: Store, settings: Settings, run: int, result: RunResult) -> Ru
         )
         if result.challenger is not None:
             report = _with_models(store, connection, report, result)
-    return replace(report, quarantine=tuple(_quarantine(store, came)))
+    return replace(report, quarantine=tuple(_quarantine(store, ingested)))
 
 
 def _with_models(
@@ -204,9 +204,9 @@ def _history(connection: Connection) -> dict[str, Any]:
     return {"metric": metric, "history": tuple(errors), "holdout_reuse": tuple(reuse)}
 
 
-def _quarantine(store: Store, came: Sequence[Row[Any]]) -> Iterator[QuarantinedRow]:
+def _quarantine(store: Store, ingested: Sequence[Row[Any]]) -> Iterator[QuarantinedRow]:
     left = QUARANTINE_SHOWN
-    for batch in came:
+    for batch in ingested:
         if batch.rejected is None or not left:
             continue
         table = get_table(store, batch.rejected, ("line", "code", "column", "value"))

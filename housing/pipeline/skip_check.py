@@ -17,7 +17,7 @@ from housing.records import RunOutcome
 from housing.settings import Settings
 from housing.store.data import datasets, profiles, split
 from housing.store.database.engine import Store
-from housing.store.database.tables import approvals as asked
+from housing.store.database.tables import approvals as requests
 from housing.store.database.tables import evaluations, runs
 from housing.store.models import approvals, blocks, registry, searches
 from housing.store.models.blocks import Blocks
@@ -115,7 +115,7 @@ def _concluded(connection: Connection, key: str) -> bool:
     """Whether the team was notified: a run completed with this verdict, or a person decided."""
     alike = sa.select(evaluations.c.id).where(evaluations.c.key == key)
     ended = sa.select(runs.c.id).where(runs.c.status == "completed", runs.c.evaluation.in_(alike))
-    decided = sa.select(asked.c.id).where(asked.c.reevaluation.in_(alike))
+    decided = sa.select(requests.c.id).where(requests.c.reevaluation.in_(alike))
     return any(connection.execute(query.limit(1)).first() for query in (ended, decided))
 
 

@@ -152,7 +152,7 @@ def _kept(connection: Connection, policy: RetentionPolicy, days: int) -> set[int
     The latter are models of the active rows, blocked ones, and those with a pending approval.
     """
     active = sa.select(models.c.id).where(_is_active(models.c.version))
-    asked = (
+    awaiting_approval = (
         sa.select(evaluations.c.challenger)
         .join(approvals, approvals.c.evaluation == evaluations.c.id)
         .where(approvals.c.status == "pending")
@@ -161,7 +161,7 @@ def _kept(connection: Connection, policy: RetentionPolicy, days: int) -> set[int
         *champions(connection, policy, days),
         *blocks.current(connection).models,
         *connection.scalars(active),
-        *connection.scalars(asked),
+        *connection.scalars(awaiting_approval),
     }
 
 

@@ -75,9 +75,9 @@ def runs_to_send(connection: Connection) -> Sequence[Row[Any]]:
 
     A decision on an approval changes the outcome of a run that has ended.
     """
-    asked = sa.exists().where(approvals.c.run == runs.c.id)
+    approval_requested = sa.exists().where(approvals.c.run == runs.c.id)
     to_send = _unsent("run", sa.literal("r").concat(sa.cast(runs.c.id, sa.String)))
-    query = sa.select(runs).where(*_trained(), to_send | asked)
+    query = sa.select(runs).where(*_trained(), to_send | approval_requested)
     if (first := start(connection)) is not None:
         query = query.where(runs.c.finished_at >= first)
     return connection.execute(query.order_by(runs.c.id)).all()

@@ -231,7 +231,7 @@ def _no_evidence(content: dict[str, Any]) -> None:
         (_passed, "check no-regression: recorded passed, now failed"),
         (_dropped, "lacks the checks"),
         (_figure, "check no-regression, effect: recorded"),
-        (_message, "its messages are others"),
+        (_message, "its messages differ"),
         (_other_model, "The challenger of the evidence is another model"),
         (_other_dataset, "of another dataset"),
         (_other_problem, "set HOUSING_PROBLEM"),
