@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 
 from deployments.cli.description import print_description
-from deployments.cli.gate import show_decided
+from deployments.cli.gate import print_manual_run
 from deployments.cli.id_parsing import Id, id_argument, id_option, parse_id
 from deployments.cli.output import AsJson, Reason, answer, console, emit_json
 from deployments.cli.store import changing, opened
@@ -116,7 +116,7 @@ def promote(
 
     with opened():
         decided = promote_model(model, reason, override=override)
-    show_decided(decided, as_json=as_json)
+    print_manual_run(decided, as_json=as_json)
 
 
 @app.command()

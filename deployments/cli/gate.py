@@ -27,7 +27,7 @@ gate_app = typer.Typer(help="Explain the gate: its power, and what each check wo
 app.add_typer(gate_app, name="gate")
 
 Run = Annotated[Id | None, id_argument("r", "A run, e.g. r7; the newest verdict if left out.")]
-Decided = Annotated[Id, id_argument("r", "The run that awaits approval, e.g. r7.")]
+AwaitingRun = Annotated[Id, id_argument("r", "The run that awaits approval, e.g. r7.")]
 
 RULES = ("no_regression", "superior", "non_inferior", "expected_gain")
 COMPARISONS = (1, 10, 40)
@@ -198,7 +198,7 @@ def verify(
 
 
 @app.command()
-def approve(run: Decided, reason: Reason = "approved", as_json: AsJson = False) -> None:
+def approve(run: AwaitingRun, reason: Reason = "approved", as_json: AsJson = False) -> None:
     """Approve a promotion; the gate compares again if the champion has changed since."""
     from housing.pipeline.approval import approve as decide
 
@@ -206,7 +206,7 @@ def approve(run: Decided, reason: Reason = "approved", as_json: AsJson = False) 
 
 
 @app.command()
-def reject(run: Decided, reason: Reason, as_json: AsJson = False) -> None:
+def reject(run: AwaitingRun, reason: Reason, as_json: AsJson = False) -> None:
     """Reject a promotion: the champion stays."""
     from housing.pipeline.approval import reject as decide
 
@@ -227,11 +227,11 @@ def judge(
 
     with opened():
         decided = judge_again(model)
-    show_decided(decided, as_json=as_json)
+    print_manual_run(decided, as_json=as_json)
 
 
-def show_decided(decided: Any, *, as_json: bool) -> None:
-    """Print a run by hand and end with the exit code of its outcome."""
+def print_manual_run(decided: Any, *, as_json: bool) -> None:
+    """Print the result of `judge` or `promote`; exits with the code of its outcome."""
     result = decided.result
     if as_json:
         emit_json(

@@ -123,8 +123,8 @@ def judge_against(
         champion = registry.champion(connection)
         known = valid_evaluation(connection, challenger, champion, content, settings)
         block_reason = blocks.block_reason(connection, challenger)
-        by_hand = runs.get(connection, run).kind in runs.BY_HAND
-        earlier = registry.earlier_verdicts(connection, version, challenger, by_hand=by_hand)
+        manual = runs.get(connection, run).kind in runs.MANUAL
+        earlier = registry.earlier_verdicts(connection, version, challenger, manual=manual)
     if known is None or again:
         pair = challenger, champion
         policy = complete(settings.gate)

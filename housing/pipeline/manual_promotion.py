@@ -29,15 +29,15 @@ from housing.store.runs.runs import actor
 
 
 @dataclass(frozen=True)
-class Decided:
-    """How a run by hand ended, and the checks that its verdict is made of."""
+class ManualRun:
+    """The result of `housing judge` or `housing promote`, with the verdict of the gate."""
 
     result: RunResult
     verdict: Verdict
     overridden: tuple[str, ...] = ()  # checks against which the model was made champion
 
 
-def judge(model: int) -> Decided:
+def judge(model: int) -> ManualRun:
     """Judge a stored model again, against the present champion on the active rows.
 
     The verdict is shown and has no effect: no later run uses it. It counts as a use of the test
@@ -47,14 +47,14 @@ def judge(model: int) -> Decided:
     bytes are gone.
     """
     with open_store(load_settings(), create=False) as store:
-        _must_be_judged(store, model)
+        _must_be_judgeable(store, model)
     with start_run("judge", NightlyParameters()) as run:
-        judged, verdict, version = _judged(run, model)
+        judged, verdict, version = _evaluate(run, model)
         result = of_verdict(run.id, version, judged, dry_run=judged.promotes)
-        return Decided(_concluded(run, result), verdict)
+        return ManualRun(_finish(run, result), verdict)
 
 
-def promote_model(model: int, reason: str, *, override: bool = False) -> Decided:
+def promote_model(model: int, reason: str, *, override: bool = False) -> ManualRun:
     """Make a stored model champion if it passes the gate.
 
     With `override` the gate's comparisons may fail, which the promotion log records; every other
@@ -64,33 +64,33 @@ def promote_model(model: int, reason: str, *, override: bool = False) -> Decided
     """
     settings = load_settings()
     with open_store(settings, create=False) as store:
-        _must_be_judged(store, model)
+        _must_be_judgeable(store, model)
         registry.check_eligible(store, registry.Change("promote", model, None, actor(), reason))
     with start_run("promote", NightlyParameters()) as run:
-        judged, verdict, version = _judged(run, model)
+        judged, verdict, version = _evaluate(run, model)
         failed = ("failed", "inconclusive", "error")
         passes = judged.outcome == "promote"
         against = () if passes else tuple(c for c in verdict.checks if c.outcome in failed)
         overridden = tuple(check.name for check in against)
-        if refused := _why_not(model, against, override=override):
+        if refused := _refusal(model, against, override=override):
             kept = of_verdict(run.id, version, judged, dry_run=False)
             with step(run, "look ahead") as (store, _):
                 message = f"{refused} {judged.message} {what_next(store, settings)}"
-            return Decided(_concluded(run, replace(kept, message=message)), verdict)
-        message = _made_champion(run, judged, reason, overridden)
+            return ManualRun(_finish(run, replace(kept, message=message)), verdict)
+        message = _promote(run, judged, reason, overridden)
         result = RunResult(run.id, RunOutcome.PROMOTED, message, version, model)
-        return Decided(_concluded(run, result), verdict, overridden)
+        return ManualRun(_finish(run, result), verdict, overridden)
 
 
-def _must_be_judged(store: Store, model: int) -> None:
+def _must_be_judgeable(store: Store, model: int) -> None:
     with store.read() as connection:
         registry.must_have_bytes(connection, registry.model(connection, model))
         if registry.champion(connection) == model:
             raise NotPossible(what=f"Judging m{model}", why="it is the champion.")
-        _active(connection)
+        _active_version(connection)
 
 
-def _active(connection: Connection) -> int:
+def _active_version(connection: Connection) -> int:
     active = datasets.active(connection)
     if active is None:
         raise NothingToTrainOn(
@@ -99,10 +99,10 @@ def _active(connection: Connection) -> int:
     return active.id
 
 
-def _judged(run: RunContext, model: int) -> tuple[JudgedEvaluation, Verdict, int]:
+def _evaluate(run: RunContext, model: int) -> tuple[JudgedEvaluation, Verdict, int]:
     with step(run, "evaluate") as (store, settings):
         with store.read() as connection:
-            version = _active(connection)
+            version = _active_version(connection)
         judged = judge_against(store, run.id, version, model, settings, again=True)
         runs.note(store, run.id, evaluation=judged.evaluation)
         with store.read() as connection:
@@ -110,8 +110,8 @@ def _judged(run: RunContext, model: int) -> tuple[JudgedEvaluation, Verdict, int
     return judged, TypeAdapter(Verdict).validate_python(row.verdict), version
 
 
-def _why_not(model: int, against: Sequence[CheckResult], *, override: bool) -> str:
-    """Why the model is not promoted; "" where nothing is in the way."""
+def _refusal(model: int, against: Sequence[CheckResult], *, override: bool) -> str:
+    """Why the model is not promoted; "" if it may be."""
     vetoes = [check for check in against if check.name not in COMPARISONS]
     if vetoes:
         named = ", ".join(check.name for check in vetoes)
@@ -122,7 +122,7 @@ def _why_not(model: int, against: Sequence[CheckResult], *, override: bool) -> s
     return ""
 
 
-def _made_champion(
+def _promote(
     run: RunContext, judged: JudgedEvaluation, reason: str, overridden: tuple[str, ...]
 ) -> str:
     """Back the model up and change the champion; returns the message."""
@@ -141,6 +141,6 @@ def _made_champion(
     return message
 
 
-def _concluded(run: RunContext, result: RunResult) -> RunResult:
+def _finish(run: RunContext, result: RunResult) -> RunResult:
     with step(run, "finish") as (store, _):
         return finish_run(store, run, result)

@@ -41,7 +41,7 @@ class StoredWork:
     challenger: int | None = None
     block_reason: str = ""  # why the challenger may not be promoted
     verdict: Row[Any] | None = None  # the evaluation that stands
-    by_hand: Row[Any] | None = None  # the log entry by which a person promoted the champion
+    manual_entry: Row[Any] | None = None  # of the log: a person promoted the champion
 
 
 def existing_verdict(store: Store, version: int, settings: Settings) -> JudgedEvaluation | None:
@@ -59,10 +59,10 @@ def existing_verdict(store: Store, version: int, settings: Settings) -> JudgedEv
         found = stored(
             connection, content, settings, registry.champion(connection), blocks.current(connection)
         )
-        if found.by_hand is not None and found.challenger != found.champion:
-            judged = from_row(registry.evaluation(connection, found.by_hand.evaluation))
+        if found.manual_entry is not None and found.challenger != found.champion:
+            judged = from_row(registry.evaluation(connection, found.manual_entry.evaluation))
             return replace(judged, outcome="promoted by hand")
-        if found.verdict is None or not _concluded(connection, found.verdict.key):
+        if found.verdict is None or not _was_reported(connection, found.verdict.key):
             return None
         judged = from_row(found.verdict, found.block_reason)
         if found.champion == found.challenger or not judged.promotes:
@@ -79,7 +79,7 @@ def stored(
     current_blocks: Blocks,
 ) -> StoredWork:
     """What is stored for these rows, with this champion and these blocks."""
-    found = StoredWork(champion, by_hand=_by_hand(connection, champion, content))
+    found = StoredWork(champion, manual_entry=_manual_entry(connection, champion, content))
     search = searches.find(connection, search_key(content, plan_of(settings, content)))
     if search is None or search.finished_at is None:
         return found
@@ -95,7 +95,7 @@ def stored(
     )
 
 
-def _by_hand(connection: Connection, champion: int | None, content: str) -> Row[Any] | None:
+def _manual_entry(connection: Connection, champion: int | None, content: str) -> Row[Any] | None:
     """The log entry by which a person promoted the champion on the same rows.
 
     The gate may prefer any stored model, and promoting one would undo what the person decided.
@@ -111,7 +111,7 @@ def _by_hand(connection: Connection, champion: int | None, content: str) -> Row[
     return line if profile is not None and profile.content == content else None
 
 
-def _concluded(connection: Connection, key: str) -> bool:
+def _was_reported(connection: Connection, key: str) -> bool:
     """Whether the team was notified: a run completed with this verdict, or a person decided."""
     alike = sa.select(evaluations.c.id).where(evaluations.c.key == key)
     ended = sa.select(runs.c.id).where(runs.c.status == "completed", runs.c.evaluation.in_(alike))
@@ -155,7 +155,7 @@ def next_run(
 
 def _rule(found: StoredWork, judged_before: tuple[int, ...]) -> str:
     """The rule by which the next run judges, where it is not the policy's own."""
-    decided = found.verdict or found.by_hand or found.block_reason
+    decided = found.verdict or found.manual_entry or found.block_reason
     if decided or found.champion is None:
         return ""
     challenger = found.challenger
@@ -168,8 +168,8 @@ def _rule(found: StoredWork, judged_before: tuple[int, ...]) -> str:
 
 def _will(found: StoredWork, version: int, answer: str | None, asks: bool) -> str:
     against = "the baselines" if found.champion is None else f"m{found.champion}"
-    if found.by_hand is not None and found.challenger != found.champion:
-        former = found.by_hand.from_model
+    if found.manual_entry is not None and found.challenger != found.champion:
+        former = found.manual_entry.from_model
         instead = "" if former is None else f" in the place of m{former}"
         return f"does nothing: a person has promoted {against}{instead}"
     if found.challenger is None:

@@ -14,8 +14,8 @@ from sqlalchemy.engine import Connection
 from housing.sources.files import shown
 from housing.store.database.tables import batches, runs, utc_now
 
-BY_HAND = ("ingest", "labels")
-"""Kinds of run whose files a person named."""
+COMMANDS = ("ingest", "labels")
+"""Kinds of the runs of `housing ingest`, whose files a person named."""
 
 KEPT = timedelta(days=7)
 
@@ -23,7 +23,7 @@ KEPT = timedelta(days=7)
 def listed(connection: Connection) -> Iterator[str]:
     """One message per file, those of the nightly run first."""
     seen = set()
-    for run, message in (*_of_nightly_run(connection), *_by_hand(connection)):
+    for run, message in (*_of_nightly_run(connection), *_of_commands(connection)):
         if message not in seen:
             seen.add(message)
             yield f"{run} {message}"
@@ -43,9 +43,9 @@ def _of_nightly_run(connection: Connection) -> Iterator[tuple[str, str]]:
             yield f"r{newest.id}", f"left a known file alone. {_ended(batch['message'])}"
 
 
-def _by_hand(connection: Connection) -> Iterator[tuple[str, str]]:
+def _of_commands(connection: Connection) -> Iterator[tuple[str, str]]:
     where = (
-        runs.c.kind.in_(BY_HAND),
+        runs.c.kind.in_(COMMANDS),
         runs.c.started_at > utc_now() - KEPT,
         runs.c.skipped_files.is_not(None),
     )

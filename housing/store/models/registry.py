@@ -257,18 +257,18 @@ def _newest(connection: Connection, query: sa.Select[Any]) -> Row[Any] | None:
 
 
 def earlier_verdicts(
-    connection: Connection, version: int, challenger: int | None = None, *, by_hand: bool = False
+    connection: Connection, version: int, challenger: int | None = None, *, manual: bool = False
 ) -> sa.ColumnElement[bool]:
     """SQL condition: evaluations before this model was first judged on the rows of `version`.
 
     Its own verdicts on other rows are among them. Only verdicts that could change the champion
-    count; for a model that a person chose (`by_hand`) also those that `housing judge` showed.
+    count; for a model that a person chose (`manual`) also those that `housing judge` showed.
     """
     here = evaluations.c.version.in_(profiles.alike(version))
     first = sa.select(sa.func.min(evaluations.c.id)).where(here, deciding())
     own = connection.execute(first.where(evaluations.c.challenger == challenger)).scalar()
     return sa.and_(
-        sa.true() if by_hand else deciding(),
+        sa.true() if manual else deciding(),
         sa.true() if own is None else evaluations.c.id < own,
         sa.not_(sa.and_(evaluations.c.challenger == challenger, here)),
     )

@@ -180,10 +180,10 @@ def _running(connection: Connection, *, needs_run_lease: bool) -> list[int]:
 RETRAINING = ("nightly", "backfill")
 """Kinds of run that ingest rows and retrain."""
 
-BY_HAND = ("judge", "promote")
+MANUAL = ("judge", "promote")
 """Kinds of run in which a person chose the model."""
 
-LEASED = (*RETRAINING, *BY_HAND)
+LEASED = (*RETRAINING, *MANUAL)
 """Kinds of run that hold the run lease."""
 
 REPORTED = (*LEASED, "prune")

@@ -202,9 +202,9 @@ def test_an_earlier_verdict_on_the_same_model_counts_where_rows_were_taken_out(
     copies.withdraw(store, 3, reason="another chance")
     with store.read() as connection:
         version = datasets.active(connection).id
-        earlier = registry.earlier_verdicts(connection, version, second.challenger, by_hand=True)
+        earlier = registry.earlier_verdicts(connection, version, second.challenger, manual=True)
         alike = registry.earlier_verdicts(
-            connection, second.version, second.challenger, by_hand=True
+            connection, second.version, second.challenger, manual=True
         )
         assert second.challenger in registry.judged_before(connection, earlier)
         assert second.challenger not in registry.judged_before(connection, alike)
