@@ -262,7 +262,7 @@ class RunInProgress(HousingError):
     """Another live process holds the lease."""
 
     template = (
-        "{owner} has been running since {since}; its last heartbeat was {heard:.0f} s ago. "
+        "{owner} has been running since {since}; its last heartbeat was {heartbeat_age:.0f} s ago. "
         "Wait for it or stop that process; the lease of a dead process is taken over "
         "automatically."
     )

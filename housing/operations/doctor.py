@@ -170,13 +170,13 @@ def _readable_by_others(root: Path) -> Iterator[Path]:
 def _leases(store: Store, settings: Settings) -> Iterator[Finding]:
     with store.read() as connection:
         holders = {name: lease.holder(connection, name) for name in LEASES}
-        abandoned = run_rows.abandoned(connection)
+        dead = run_rows.dead_runs(connection)
     for name, holder in holders.items():
         if holder is not None and holder.held and not holder.alive:
             what = f"the lease `{name}` is held by {holder.owner}, which has ended"
             yield Finding(what, "nothing: the next process that needs it takes it over")
-    if abandoned:
-        what = f"{', '.join(f'r{run}' for run in abandoned)}: marked running, without a process"
+    if dead:
+        what = f"{', '.join(f'r{run}' for run in dead)}: marked running, without a process"
         yield Finding(what, "`housing retrain` marks them crashed and continues")
 
 

@@ -39,7 +39,7 @@ from housing.store.models import (
 )
 from housing.store.runs import lease as leases
 from housing.store.runs import runs
-from housing.store.runs.runs import ABANDONED, abandoned
+from housing.store.runs.runs import DEAD, dead_runs
 
 Rows = list[dict[str, Any]]
 
@@ -191,28 +191,28 @@ def _batch(row: Row[Any], is_active: bool) -> dict[str, Any]:
 def list_runs(connection: Connection, limit: int | None = None) -> Rows:
     """All runs."""
     query = sa.select(runs_table).order_by(runs_table.c.id.desc()).limit(limit)
-    gone = abandoned(connection)
-    return [_run(row, gone) for row in connection.execute(query)]
+    dead = dead_runs(connection)
+    return [_run(row, dead) for row in connection.execute(query)]
 
 
 NEVER_BEGAN = ("refused", "missed")
 """Statuses of runs that took no time."""
 
 
-def _run(row: Row[Any], gone: Sequence[int]) -> dict[str, Any]:
-    """A run; for those in `gone`, with the status that the next run will record."""
-    is_gone, seconds = row.id in gone, None
+def _run(row: Row[Any], dead: Sequence[int]) -> dict[str, Any]:
+    """A run; for those in `dead`, with the status that the next run will record."""
+    is_dead, seconds = row.id in dead, None
     if row.finished_at is not None and row.status not in NEVER_BEGAN:
         # A host's clock may have been set back meanwhile.
         seconds = max(0.0, (row.finished_at - row.started_at).total_seconds())
-    status = ABANDONED["status"] if is_gone else row.status
+    status = DEAD["status"] if is_dead else row.status
     return {
         "run": named("r", row.id),
         "kind": row.kind,
         "status": status,
         "outcome": row.outcome,
         "result": row.outcome or status,
-        "message": ABANDONED["error"] if is_gone else row.message or row.error,
+        "message": DEAD["error"] if is_dead else row.message or row.error,
         "dataset": named("v", row.version),
         "challenger": named("m", row.challenger),
         "champion": named("m", row.champion),
@@ -358,7 +358,7 @@ def show_run(connection: Connection, id_: int) -> dict[str, Any]:
     row = runs.get(connection, id_)
     evaluation = registry.evaluation_of_run(connection, id_)
     return {
-        **_run(row, abandoned(connection)),
+        **_run(row, dead_runs(connection)),
         "parameters": row.parameters,
         "skipped_files": row.skipped_files or [],
         "error": row.error,
@@ -434,7 +434,7 @@ def status(connection: Connection) -> dict[str, Any]:
         runs_table.c.kind == "nightly", runs_table.c.status != "refused"
     )
     newest = connection.execute(nightly.order_by(runs_table.c.id.desc()).limit(1)).one_or_none()
-    last = None if newest is None else _run(newest, abandoned(connection))
+    last = None if newest is None else _run(newest, dead_runs(connection))
     return {
         "champion": None if head is None else _champion(connection, head),
         "dataset": active[0] if active else None,

@@ -55,7 +55,7 @@ from housing.store.database.tables import runs
 
 lease.EXPIRES_AFTER = timedelta(seconds=expires)
 lease.HEARTBEAT = engine.HEARTBEAT = timedelta(seconds=expires / 10)
-lease.WATCHED, lease._LOOK_SECONDS = timedelta(seconds=expires / 2), 0.1
+lease.WATCHED, lease._POLL_SECONDS = timedelta(seconds=expires / 2), 0.1
 store = open_store(load_settings())
 fenced = store
 heart = ExitStack()

@@ -3,9 +3,9 @@
 Prefect's run states show what was started; only the lease shows who is alive. Each owner
 gets a larger token than the last, and a write that carries an old one fails (`engine.Store`).
 
-No step of a clock takes the lease from a living owner. On the owner's host its process is asked.
-Elsewhere its heartbeat is compared with the database's clock, and an overdue one is watched for
-longer than a heartbeat takes before the lease passes on.
+A clock that is set never takes the lease from a living owner. On the owner's host its process is
+checked. Elsewhere its heartbeat is compared with the database's clock, and an overdue owner is
+watched for longer than the pause between heartbeats before the lease passes on.
 """
 
 import os
@@ -36,7 +36,7 @@ from housing.store.database.tables import leases
 WATCHED = 2.5 * HEARTBEAT
 """How long an overdue owner on another host is watched, by the watcher's monotonic clock."""
 
-_LOOK_SECONDS = 1.0
+_POLL_SECONDS = 1.0
 _PROCESSES_ARE_SHOWN = Path("/proc/self/stat").exists()
 _ENDED = ("Z", "X")  # zombie, dead: states of /proc/PID/stat
 
@@ -57,28 +57,28 @@ class Holder:
     held: bool
     acquired_at: datetime
     heartbeat_at: datetime
-    silent: timedelta  # since the heartbeat, by the database's clock
+    heartbeat_age: timedelta  # by the database's clock
 
     @property
     def alive(self) -> bool:
-        """Whether it may still be at work; where its process can be asked, whether it is."""
+        """Whether it may still be alive; on the host of the process, whether it is."""
         if self.is_local:
             return self.held and process_start(self.pid) == self.process_started
         # A heartbeat in the future is one from before the clock was set back.
-        return self.held and abs(self.silent) < EXPIRES_AFTER
+        return self.held and abs(self.heartbeat_age) < EXPIRES_AFTER
 
     @property
     def beat(self) -> Beat:
-        """What a living owner changes."""
+        """Its token and last heartbeat."""
         return self.token, self.heartbeat_at
 
-    def gone(self, unheard: Beat | None) -> bool:
-        """Whether the lease is free: given back, its process ended, or its owner `unheard`."""
-        return not self.alive and (not self.held or self.is_local or self.beat == unheard)
+    def is_free(self, dead_owner: Beat | None) -> bool:
+        """Whether the lease is free: released, its process ended, or it is the `dead_owner`'s."""
+        return not self.alive and (not self.held or self.is_local or self.beat == dead_owner)
 
     @property
     def is_local(self) -> bool:
-        """Whether its process can be asked here."""
+        """Whether its process can be checked from here."""
         return self.host == host_identity() and _PROCESSES_ARE_SHOWN
 
 
@@ -88,21 +88,21 @@ def holder(connection: Connection, name: str = RUN) -> Holder | None:
     if row is None:
         return None
     facts = {k: v for k, v in row._mapping.items() if k != "name"}
-    return Holder(**facts, silent=database_now(connection) - row.heartbeat_at)
+    return Holder(**facts, heartbeat_age=database_now(connection) - row.heartbeat_at)
 
 
-def unheard(store: Store, name: str = RUN) -> Beat | None:
-    """The last heartbeat of an owner on another host that is overdue, and stays away when watched.
+def dead_owner(store: Store, name: str = RUN) -> Beat | None:
+    """Token and last heartbeat of an overdue owner on another host that sends none when watched.
 
     A clock may have been set, so an overdue owner is watched for `WATCHED`: a living one renews its
     lease meanwhile. None at once if no owner is overdue.
     """
     first = _read(store, name)
-    if first is None or first.alive or first.gone(None):
+    if first is None or first.alive or first.is_free(None):
         return None
     deadline = time.monotonic() + WATCHED.total_seconds()
     while time.monotonic() < deadline:
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
         now = _read(store, name)
         if now is None or now.beat != first.beat:
             return None
@@ -119,19 +119,19 @@ def acquire(store: Store, *, owner: str, name: str = RUN) -> int:
 
     Where the owner is on another host and overdue, this takes `WATCHED`.
     """
-    silent = unheard(store, name)
+    dead = dead_owner(store, name)
     with store.write() as connection:
-        return take(connection, silent, owner=owner, name=name)
+        return acquire_in(connection, dead, owner=owner, name=name)
 
 
-def take(connection: Connection, silent: Beat | None, *, owner: str, name: str) -> int:
-    """`acquire` in a write transaction; `silent` is the owner that was found `unheard`."""
+def acquire_in(connection: Connection, dead: Beat | None, *, owner: str, name: str) -> int:
+    """`acquire` in a write transaction; `dead` is the `dead_owner`."""
     now, current = database_now(connection), holder(connection, name)
-    if current is not None and not current.gone(silent):
+    if current is not None and not current.is_free(dead):
         raise RunInProgress(
             owner=current.owner,
             since=f"{current.acquired_at:%Y-%m-%d %H:%M} UTC",
-            heard=max(current.silent.total_seconds(), 0.0),
+            heartbeat_age=max(current.heartbeat_age.total_seconds(), 0.0),
         )
     token = 1 if current is None else current.token + 1
     values = {

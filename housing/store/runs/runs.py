@@ -101,7 +101,7 @@ def recorded(store: Store, kind: str, parameters: dict[str, Any]) -> Iterator[in
     with store.write() as connection:
         run = start(connection, kind, parameters)
         name = lease.of_run(run)
-        token = lease.take(connection, None, owner=f"the {kind} run of {actor()}", name=name)
+        token = lease.acquire_in(connection, None, owner=f"the {kind} run of {actor()}", name=name)
     try:
         with lease.heartbeat(store, token, name):
             yield run
@@ -121,20 +121,20 @@ def mark_dead(store: Store) -> Sequence[Row[Any]]:
     holder is on another host and overdue, this takes `lease.WATCHED`.
     """
     with store.read() as connection:  # the watch asks every few seconds: no lock for that
-        if not abandoned(connection):
+        if not dead_runs(connection):
             return []
-    unheard = lease.unheard(store)
+    dead_owner = lease.dead_owner(store)
     with store.write() as connection:
         current = lease.holder(connection)
         gone = _without_own_lease(connection)
         for run in gone:
             lease.forget(connection, lease.of_run(run))
-        if current is None or current.alive or current.gone(unheard):
+        if current is None or current.alive or current.is_free(dead_owner):
             gone += _without_run_lease(connection)
         # else: it renewed its lease, or was not watched long enough
         where = runs.c.id.in_(gone)
         dead = connection.execute(sa.select(runs).where(where)).all()
-        ended = {"finished_at": _end(connection), **ABANDONED}
+        ended = {"finished_at": _end(connection), **DEAD}
         connection.execute(runs.update().where(where).values(**ended))
         for row in dead:
             name, text = f"r{row.id}", "The next run resumes from the last completed step."
@@ -144,11 +144,11 @@ def mark_dead(store: Store) -> Sequence[Row[Any]]:
         return dead
 
 
-ABANDONED = {"status": "crashed", "error": "the process is gone"}
+DEAD = {"status": "crashed", "error": "the process is gone"}
 """Status and error of a run whose process is gone."""
 
 
-def abandoned(connection: Connection) -> Sequence[int]:
+def dead_runs(connection: Connection) -> Sequence[int]:
     """Runs of any kind that are marked running and whose process is gone."""
     return [*_without_run_lease(connection), *_without_own_lease(connection)]
 

@@ -226,7 +226,7 @@ def fast_heart(monkeypatch):
     monkeypatch.setattr(lease, "_PROCESSES_ARE_SHOWN", False)
     monkeypatch.setattr(lease, "EXPIRES_AFTER", timedelta(milliseconds=600))
     monkeypatch.setattr(lease, "WATCHED", timedelta(milliseconds=300))
-    monkeypatch.setattr(lease, "_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(lease, "_POLL_SECONDS", 0.1)
     for module in (lease, engine):
         monkeypatch.setattr(module, "HEARTBEAT", timedelta(milliseconds=100))
 

@@ -30,7 +30,7 @@ from housing.store import queries
 from housing.store.objects.blobs import BlobStore
 from housing.store.database.engine import Store, create_engine
 
-lease.WATCHED, lease._LOOK_SECONDS = timedelta(seconds=float(watched)), 0.05
+lease.WATCHED, lease._POLL_SECONDS = timedelta(seconds=float(watched)), 0.05
 store = Store(create_engine(url), BlobStore(folder), BlobStore(folder), signer=None)
 fenced = store
 
@@ -237,7 +237,7 @@ def test_a_holder_that_renews_during_the_expiry_check_keeps_the_lease(
     overdue = holder(store).beat
     lease.renew(store, token)
     set_clock(store, 2)
-    monkeypatch.setattr(lease, "unheard", lambda *_: overdue)
+    monkeypatch.setattr(lease, "dead_owner", lambda *_: overdue)
     with pytest.raises(RunInProgress, match="ann"):
         lease.acquire(store, owner="bob")
     assert runs.mark_dead(store) == []
@@ -257,7 +257,7 @@ def test_on_postgresql_one_clock_is_for_all_hosts(store, process, ahead):
     owner = process(ahead)
     alter(store, held=False)
     answer(owner, "acquire", "dora")
-    age = abs(holder(store).silent)
+    age = abs(holder(store).heartbeat_age)
     assert age < timedelta(minutes=10), "the heartbeat is by the database's clock as well"
 
 
