@@ -224,8 +224,8 @@ def send(channel: str, message: Message, settings: NotifySettings) -> str:
     return ""
 
 
-def say_alive(settings: NotifySettings) -> bool:
-    """Fetch HEARTBEAT_URL; False if that fails."""
+def send_heartbeat(settings: NotifySettings) -> bool:
+    """Send the heartbeat of a finished run to HEARTBEAT_URL; False if that fails."""
     if settings.heartbeat_url is None:
         return True
     try:

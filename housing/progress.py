@@ -27,8 +27,8 @@ def report(step: str, done: int, total: int, message: str = "") -> None:
 
 
 @contextmanager
-def heard_by(listener: Listener) -> Iterator[None]:
-    """Add a listener while the block runs."""
+def listening(listener: Listener) -> Iterator[None]:
+    """Call the listener at each report while the block runs."""
     token = _listeners.set((*_listeners.get(), listener))
     try:
         yield

@@ -22,8 +22,8 @@ from tasks.run_labels import TERMINAL, append_to_run_name
 
 P = ParamSpec("P")
 
-LONGER = timedelta(days=1)
-"""Prefect's timeout exceeds ours, so that we end an expired run first, with the right state."""
+TIMEOUT_MARGIN = timedelta(days=1)
+"""Prefect's timeout exceeds ours: we end an expired run first, with the right state."""
 
 Decision = Annotated[
     Literal["approve", "reject"],
@@ -76,7 +76,7 @@ def wait_for_decision(result: RunResult) -> RunResult | ApprovalDecision:
         run = context and context.flow_run
         if not run or not run.deployment_id or run.parent_task_run_id or TERMINAL in run.tags:
             return result
-        timeout = timedelta(hours=settings.gate.approval_hours) + LONGER
+        timeout = timedelta(hours=settings.gate.approval_hours) + TIMEOUT_MARGIN
         given = suspend_flow_run(
             wait_for_input=ApprovalInput.with_initial_data(description=result.message),
             timeout=int(timeout.total_seconds()),

@@ -6,23 +6,23 @@ from pathlib import Path
 from housing.errors import HousingError
 from housing.settings import PREFIX, Settings, load_settings, values_of_env_file
 
-KEPT = ("DATABASE_URL", "BLOB_URL", "BACKUP_URL", "SIGNING_KEY")
-"""Settings of what is in the home unless they name another place."""
+STORED_IN_HOME = ("DATABASE_URL", "BLOB_URL", "BACKUP_URL", "SIGNING_KEY")
+"""Settings of what is stored in the home unless they name another location."""
 
 
 class TemporaryHome(HousingError):
-    """What this run stores would be lost."""
+    """What this run stores in its home would be lost."""
 
     template = (
         "HOUSING_HOME is {home}, {why}, so that what is stored there would be lost. Set it to a "
-        "folder that is kept, or set {missing} to places that are."
+        "folder that is kept, or set {missing} to locations that are."
     )
 
 
 def refuse_temporary_home(mounts: Path = Path("/proc/self/mountinfo")) -> None:
     """Raise TemporaryHome where a flow run would keep something in a home that is deleted."""
     given = values_of_env_file() | dict(os.environ)
-    missing = [PREFIX + name for name in KEPT if not given.get(PREFIX + name)]
+    missing = [PREFIX + name for name in STORED_IN_HOME if not given.get(PREFIX + name)]
     home = given.get(f"{PREFIX}HOME") or "var"
     if not missing or "PREFECT__FLOW_RUN_ID" not in os.environ:
         return  # nothing is kept there, or no worker has started this process

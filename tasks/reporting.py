@@ -53,7 +53,7 @@ def show_progress(shown: str) -> Iterator[None]:
                 description=f"{step}: {done} of {total}. {message}",
             )
 
-    with progress.heard_by(update):
+    with progress.listening(update):
         yield
     update_progress_artifact(artifact_id=artifact, progress=100.0, description=f"{shown}: complete")  # type: ignore[arg-type]
 

@@ -7,7 +7,7 @@ from prefect import task
 from prefect.runtime import flow_run
 
 from housing import progress
-from housing.notify import say_alive
+from housing.notify import send_heartbeat
 from housing.pipeline import (
     approval,
     datasets,
@@ -161,6 +161,6 @@ def finish_run(run: RunContext, result: RunResult) -> RunResult:
     with step(run, "finish") as (store, settings):
         final = run_context.finish_run(store, run, result, notifications.alert_of(result))
     emit(notifications.message_of(result))
-    say_alive(settings.notify)
+    send_heartbeat(settings.notify)
     append_to_run_name(final.outcome, [final.outcome])
     return final

@@ -2,8 +2,8 @@
 
 Prefect's worker sends SIGTERM to a cancelled run. The signal is lost where the worker no longer
 observes cancellations, as after an outage of the server, and where Python swallows the exception of
-its handler (in a weak reference's callback, in a finalizer). So the run asks Prefect at each step,
-and the signal is noted and raised again at the next step.
+its handler (in a weak reference's callback, in a finalizer). So the run polls Prefect at each step,
+and the signal is recorded and raised again at the next step.
 """
 
 import logging
@@ -23,11 +23,11 @@ from prefect.runtime import flow_run
 
 from housing import progress
 
-ASK_SECONDS = 5.0
-"""Pause between two questions within a step, and the time for an answer."""
+POLL_SECONDS = 5.0
+"""Time between two polls of Prefect within a step, and the timeout of a request."""
 
-PAUSE_SECONDS = 60.0
-"""Pause within a step after a question without an answer: Prefect's client takes up to a minute."""
+RETRY_SECONDS = 60.0
+"""Time until the next poll after one failed: a failure of Prefect's client takes up to a minute."""
 
 CANCELLED = (StateType.CANCELLING, StateType.CANCELLED)
 
@@ -42,19 +42,19 @@ class CancelRequested(TerminationSignal):
 def stop_when_cancelled() -> Iterator[Callable[[], bool]]:
     """Raise CancelRequested in the block, at a report of progress, once the run is cancelled.
 
-    Prefect is asked where a step begins, before a promotion's transaction (both report no units of
-    work), and otherwise every `ASK_SECONDS`. If it does not answer, the run goes on and asks less
-    often: our store is the truth. Yields the question; outside a flow run its answer is no.
+    Prefect is polled where a step begins, before a promotion's transaction (both report no units of
+    work), and otherwise every `POLL_SECONDS`. If it does not answer, the run continues and polls
+    less often. Yields a function that polls; outside a flow run it returns False.
     """
     run = flow_run.get_id()
     if run is None:
         yield lambda: False
         return
-    asked_at, unreachable = time.monotonic(), False
-    with get_client(sync_client=True, httpx_settings={"timeout": ASK_SECONDS}) as client:
+    polled_at, unreachable = time.monotonic(), False
+    with get_client(sync_client=True, httpx_settings={"timeout": POLL_SECONDS}) as client:
 
         def is_cancelled() -> bool:
-            nonlocal asked_at, unreachable
+            nonlocal polled_at, unreachable
             try:
                 cancelled = client.read_flow_run(UUID(run)).state_type in CANCELLED
                 unreachable = False
@@ -62,21 +62,21 @@ def stop_when_cancelled() -> Iterator[Callable[[], bool]]:
                 if not unreachable:
                     log.warning("Prefect does not answer whether the run is cancelled: %s", error)
                 cancelled, unreachable = False, True
-            asked_at = time.monotonic()
+            polled_at = time.monotonic()
             return cancelled
 
-        def ask(step: str, done: int, total: int, message: str) -> None:
-            begins, pause = done == total == 0, PAUSE_SECONDS if unreachable else ASK_SECONDS
-            if (begins or time.monotonic() - asked_at > pause) and is_cancelled():
+        def poll(step: str, done: int, total: int, message: str) -> None:
+            begins, pause = done == total == 0, RETRY_SECONDS if unreachable else POLL_SECONDS
+            if (begins or time.monotonic() - polled_at > pause) and is_cancelled():
                 raise CancelRequested(signal=signal.SIGTERM)
 
-        with progress.heard_by(ask):
+        with progress.listening(poll):
             yield is_cancelled
 
 
 @contextmanager
 def reraise_sigterm() -> Iterator[None]:
-    """Note SIGTERM beside its handler; the next report of progress raises TerminationSignal."""
+    """Record SIGTERM beside its handler; the next report of progress raises TerminationSignal."""
     before = signal.getsignal(signal.SIGTERM)
     if not callable(before) or threading.current_thread() is not threading.main_thread():
         yield
@@ -93,7 +93,7 @@ def reraise_sigterm() -> Iterator[None]:
 
     signal.signal(signal.SIGTERM, note)
     try:
-        with progress.heard_by(end):
+        with progress.listening(end):
             yield
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -83,7 +83,7 @@ def _bars() -> Iterator[None]:
             update(WORKING, 0, 0, "")
 
     try:
-        with repeated(work, QUIET_SECONDS), progress.heard_by(update):
+        with repeated(work, QUIET_SECONDS), progress.listening(update):
             yield
     finally:
         if WORKING in tasks:
@@ -109,5 +109,5 @@ def _lines() -> Iterator[None]:
         if now[0] != before[0] or (over and now != before):
             say()
 
-    with repeated(say), progress.heard_by(update):
+    with repeated(say), progress.listening(update):
         yield

@@ -117,7 +117,7 @@ def _texts(
     if error and context.options.on_error == "alert":
         parts.append(f"If the world has changed, {REMEDY}")
     cause = _cause(*error[0]) if error else ""
-    if decision and not outbox.stands(connection, Event.DRIFT, promotion, decision.cause):
+    if decision and not outbox.is_open(connection, Event.DRIFT, promotion, decision.cause):
         parts.append(decision.message)
         cause = decision.cause
     if parts:

@@ -54,10 +54,10 @@ def report_missed(store: Store, due: datetime, next_step: str) -> None:
     about = f"nightly {due.astimezone(UTC).isoformat()}"
     message = f"The nightly run due at {due:%Y-%m-%d %H:%M %Z} has not started. {next_step}"
     with store.read() as connection:  # the watchdog asks every few seconds: no lock for that
-        if outbox.stands(connection, Event.MISSED, about):
+        if outbox.is_open(connection, Event.MISSED, about):
             return
     with store.write() as connection:
-        if outbox.stands(connection, Event.MISSED, about):
+        if outbox.is_open(connection, Event.MISSED, about):
             return
         run = runs.record_not_begun(
             connection, "nightly", {"due": due.isoformat()}, "missed", message

@@ -73,7 +73,7 @@ def promote(store: Store, run: RunContext, judged: JudgedEvaluation) -> int:
     else:
         alert = Message(Event.PROMOTED, judged.message, f"r{run.id}")
         change = promotion(judged, run.id, judged.message)
-        progress.report("promote", 0, 0)  # the last point at which a cancellation is heard
+        progress.report("promote", 0, 0)  # the last point at which a run can be cancelled
         seq = registry.change_champion(store, change, reported(store, alert))
     with store.write() as connection:  # requested while the policy required approval
         approvals.approve_all(connection, judged.challenger, actor(), f"promoted by r{run.id}")

@@ -198,7 +198,7 @@ def step(run: RunContext, name: str) -> Iterator[tuple[Store, Settings]]:
     with open_store(settings, token=run.token) as store:
         progress.report(name, 0, 0)
         began = time.perf_counter()
-        with progress.heard_by(listen):
+        with progress.listening(listen):
             yield store, settings
         seconds = time.perf_counter() - began
         detail = messages[-1] if messages else ""

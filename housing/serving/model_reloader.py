@@ -51,7 +51,7 @@ class ModelReloader:
         self.failure: ReloadFailure | None = None
         self.log_error = ""  # why the promotion log cannot be read
         self._store, self._options, self._on_switch = store, options, on_switch
-        self._alert_stands = True  # perhaps, of a process before this one
+        self._alert_is_open = True  # perhaps, of an earlier process
         self._cached: OrderedDict[int, LoadedModel] = OrderedDict()
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="reload")
         self._task: asyncio.Task[None] | None = None
@@ -155,7 +155,7 @@ class ModelReloader:
             f"find the damage, or `housing rollback --reason TEXT` to replace {name}."
         )
         log.error("%s", message)
-        self._alert_stands = True
+        self._alert_is_open = True
         alert = Message(Event.RELOAD_FAILED, message, name)
         try:
             with self._store.write() as connection:
@@ -166,17 +166,17 @@ class ModelReloader:
             log.warning("The alert about %s cannot be recorded: %s", name, failed)
 
     def _resolve(self, active: Row[Any]) -> None:
-        """The champion is in use: the next failure is another one."""
-        if not self._alert_stands:
+        """The champion is in use: resolve the alert, so that the next failure sends another."""
+        if not self._alert_is_open:
             return
         try:
             with self._store.read() as connection:
-                stands = outbox.stands(connection, Event.RELOAD_FAILED, cause=None)
-            if stands:
+                is_open = outbox.is_open(connection, Event.RELOAD_FAILED, cause=None)
+            if is_open:
                 with self._store.write() as connection:
                     newest = promotion_log.current(connection)
                     if newest is not None and newest.seq == active.seq:
                         outbox.resolve(connection, Event.RELOAD_FAILED)
-            self._alert_stands = False
+            self._alert_is_open = False
         except Exception as error:  # noqa: BLE001 - the next poll tries again
             log.warning("The end of a reload failure cannot be recorded: %s", error)

@@ -64,12 +64,12 @@ def test_pods_have_no_rights_and_take_their_settings_from_the_secret(name: str) 
 
 
 def test_the_secret_holds_settings_that_exist_and_keeps_everything_outside_of_pods() -> None:
-    from tasks.home import KEPT
+    from tasks.home import STORED_IN_HOME
 
     (secret,) = (each for each in MANIFESTS if each["kind"] == "Secret")
     ours = {name for name in secret["stringData"] if name.startswith("HOUSING_")}
     assert ours <= fields_by_name().keys()
-    assert {f"HOUSING_{name}" for name in KEPT} <= ours
+    assert {f"HOUSING_{name}" for name in STORED_IN_HOME} <= ours
 
 
 def test_manifests_match_the_schemas_of_kubernetes() -> None:

@@ -53,7 +53,7 @@ def test_a_cancelled_run_promotes_nothing(
     small: Settings, flow: Any, step: str, reports: int
 ) -> None:
     land(small, "a.csv")
-    with progress.heard_by(Canceller(step, reports)):
+    with progress.listening(Canceller(step, reports)):
         state = flow(return_state=True)
     assert (state.type.value, state.name) == ("CANCELLED", "Cancelled"), state
     with open_store(small) as store, store.read() as connection:

@@ -17,7 +17,7 @@ from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword
 from pydantic import SecretStr, ValidationError
 
 from deployments.processes.prefect_server import free_port
-from housing.notify import NOTIFIERS, Message, NotifySettings, channels, say_alive, send
+from housing.notify import NOTIFIERS, Message, NotifySettings, channels, send, send_heartbeat
 from housing.records import Event
 from housing.settings import load_settings
 from housing.store.database.engine import Store
@@ -284,6 +284,6 @@ def test_an_unknown_event_is_refused() -> None:
 @pytest.mark.parametrize(("receiver", "said"), [(200, True), (500, False)], indirect=["receiver"])
 def test_a_finished_run_sends_the_heartbeat(receiver: Receiver, said: bool) -> None:
     url = SecretStr(f"http://127.0.0.1:{receiver.server_port}/ping/abc")
-    assert say_alive(NotifySettings(heartbeat_url=url)) is said
+    assert send_heartbeat(NotifySettings(heartbeat_url=url)) is said
     assert receiver.got == [{"path": "/ping/abc"}]
-    assert say_alive(NotifySettings())
+    assert send_heartbeat(NotifySettings())

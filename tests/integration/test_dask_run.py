@@ -60,7 +60,7 @@ def test_a_run_on_a_cluster_that_loses_a_worker_is_the_run_without_one(begin):
                 said.append(total - done)
                 victim.send_signal(signal.SIGKILL)
 
-        with progress.heard_by(strike):
+        with progress.listening(strike):
             far, there = begin("there", address)
         assert victim.wait(10) == -signal.SIGKILL
     assert said[0] > 0, "it was killed when all was done"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.home import KEPT, TemporaryHome, refuse_temporary_home
+from tasks.home import STORED_IN_HOME, TemporaryHome, refuse_temporary_home
 
 MOUNTS = """\
 20 1 0:30 / / rw,relatime - overlay overlay rw
@@ -17,7 +17,7 @@ MOUNTS = """\
 def started_by_a_worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PREFECT__FLOW_RUN_ID", "0a1b")
-    for name in ("HOME", *KEPT):
+    for name in ("HOME", *STORED_IN_HOME):
         monkeypatch.delenv(f"HOUSING_{name}", raising=False)
     mounts = tmp_path / "mountinfo"
     mounts.write_text(MOUNTS)
@@ -39,7 +39,7 @@ def test_a_home_that_is_deleted_is_refused_with_the_settings_to_change(
     monkeypatch.setenv("HOUSING_HOME", home)
     with pytest.raises(TemporaryHome, match=why) as refused:
         refuse_temporary_home(started_by_a_worker)
-    assert all(f"HOUSING_{name}" in str(refused.value) for name in KEPT)
+    assert all(f"HOUSING_{name}" in str(refused.value) for name in STORED_IN_HOME)
 
 
 def test_a_volume_is_a_home(monkeypatch: pytest.MonkeyPatch, started_by_a_worker: Path) -> None:
@@ -50,7 +50,7 @@ def test_a_volume_is_a_home(monkeypatch: pytest.MonkeyPatch, started_by_a_worker
 def test_any_home_does_where_everything_is_kept_elsewhere(
     monkeypatch: pytest.MonkeyPatch, started_by_a_worker: Path
 ) -> None:
-    for name in KEPT:
+    for name in STORED_IN_HOME:
         monkeypatch.setenv(f"HOUSING_{name}", "s3://elsewhere/than-in-the-home-of-this-run")
     refuse_temporary_home(started_by_a_worker)
 

@@ -37,11 +37,11 @@ GIVEN_UP_SHOWN = timedelta(days=7)
 def add(
     connection: Connection, store: Store, message: Message, about: str, cause: str = ""
 ) -> bool:
-    """Record an alert in a write transaction; False if it stands already.
+    """Record an alert in a write transaction; False if it is open already.
 
     `about` and `cause` identify by content what it reports.
     """
-    if stands(connection, message.event, about, cause):
+    if is_open(connection, message.event, about, cause):
         return False
     now, wanted = database_now(connection), message.event in store.notify.events
     facts = {
@@ -56,29 +56,29 @@ def add(
 def record(store: Store, message: Message, about: str) -> bool:
     """As `add`, in a transaction of its own: for what another database or process decided."""
     with store.read() as connection:  # the watchdog asks every few seconds: no lock for that
-        if stands(connection, message.event, about):
+        if is_open(connection, message.event, about):
             return False
     with store.unfenced().write() as connection:
         return add(connection, store, message, about)
 
 
-def stands(
+def is_open(
     connection: Connection, event: Event, about: str | None = None, cause: str | None = ""
 ) -> bool:
-    """Whether such an alert is recorded and not resolved; None stands for any."""
-    query = sa.select(alerts.c.id).where(*_standing(event, about))
+    """Whether such an alert is recorded and not resolved; None matches any."""
+    query = sa.select(alerts.c.id).where(*_open_alerts(event, about))
     if cause is not None:
         query = query.where(alerts.c.cause == cause)
     return connection.execute(query.limit(1)).first() is not None
 
 
 def resolve(connection: Connection, event: Event, about: str | None = None) -> None:
-    """Record that the states that such alerts report have ended; None stands for any."""
-    ended = alerts.update().where(*_standing(event, about))
+    """Record that the states that such alerts report have ended; None matches any."""
+    ended = alerts.update().where(*_open_alerts(event, about))
     connection.execute(ended.values(resolved_at=database_now(connection)))
 
 
-def _standing(event: Event, about: str | None) -> list[sa.ColumnElement[bool]]:
+def _open_alerts(event: Event, about: str | None) -> list[sa.ColumnElement[bool]]:
     found = [alerts.c.event == event, alerts.c.resolved_at.is_(None)]
     return found if about is None else [*found, alerts.c.about == about]
 

@@ -125,7 +125,7 @@ def test_a_run_whose_lease_has_run_out_is_crashed_in_both_stores(
     assert client.read_flow_run(run.id).state_type.value == "CRASHED"
     with store.read() as connection:
         assert runs.get(connection, id_).status == "crashed"
-        assert outbox.stands(connection, Event.FAILED, f"r{id_}")
+        assert outbox.is_open(connection, Event.FAILED, f"r{id_}")
     assert not [line for line in reconcile(client, store) if run.name in line]
 
 

@@ -131,11 +131,11 @@ def test_success_ends_the_failures_and_the_alert(copied: Store) -> None:
             mirrored.put(connection, kind, row, "x")
         mirrored.put(connection, "version", "m2", "2")
         mirrored.put(connection, "alias", "champion", "2")
-        assert outbox.stands(connection, Event.MIRROR_BEHIND, None, None)
+        assert outbox.is_open(connection, Event.MIRROR_BEHIND, None, None)
     assert mirror(copied, settings).failures == 0
     with copied.read() as connection:
         assert mirrored.failures(connection)[0] == 0
-        assert not outbox.stands(connection, Event.MIRROR_BEHIND, None, None)
+        assert not outbox.is_open(connection, Event.MIRROR_BEHIND, None, None)
 
 
 def test_another_server_is_sent_everything(copied: Store, monkeypatch: pytest.MonkeyPatch) -> None:

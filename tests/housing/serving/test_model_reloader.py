@@ -140,7 +140,7 @@ def test_the_same_failure_is_reported_again_only_after_a_champion_was_loaded(
 
 def _stands(store: Store) -> bool:
     with store.read() as connection:
-        return outbox.stands(connection, Event.RELOAD_FAILED, cause=None)
+        return outbox.is_open(connection, Event.RELOAD_FAILED, cause=None)
 
 
 def test_another_models_golden_predictions_are_no_proof(own_home: Path, own_store: Store) -> None:
