@@ -120,7 +120,7 @@ class IntakeSummary:
 
 @dataclass(frozen=True)
 class DatasetVersion:
-    """An ordered list of segments, frozen; the rows are read with `store.datasets.read`."""
+    """An ordered list of segments, frozen; `store.data.datasets.read` reads its rows."""
 
     id: int
     parent: int | None
@@ -141,7 +141,7 @@ class DatasetProfile:
     test_rows: int
     unused_rows: int  # beside `rows`: near-duplicates of rows on both sides, used on neither
     digest: str  # of the set of used rows, whatever files hold them
-    columns: Json  # what `quality.profile_columns` yields: facts per catalogue column
+    columns: Json  # of `quality.profile.profile_columns`: facts per catalogue column
     sides: str = ""  # digest of the set of (key, side)
     content: str = ""  # digest of the values and sides of its rows, without their keys
 

@@ -1,7 +1,7 @@
 """The auth string of the Prefect server, and the settings that server and clients take from it.
 
-What the server refuses belongs in `middleware`. Only the standard library is imported here: a
-run waits for this.
+What the server refuses belongs in `prefect_middleware`. Only the standard library is imported here:
+a run waits for this.
 """
 
 import base64

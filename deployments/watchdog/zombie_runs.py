@@ -139,14 +139,14 @@ def why_dead(store: Store, run: FlowRun, now: datetime) -> str | None:
         since = now - began
         return f"it has given no sign of life for {since}" if since > grace else None
     if newest.status == "running":
-        return None  # or `died` would have marked it
+        return None  # or `mark_dead` would have marked it
     # Either it is about to end in Prefect's store too, or it is on its way up again.
     ended = newest.finished_at
     ending = timedelta(0) if newest.status == "crashed" else ENDING  # its process is gone
     grace = STARTING if began > ended else ending
     with store.read() as connection:
         if began > ended and approvals.of_run(connection, newest.id) is not None:
-            grace = WITHOUT_ROW  # it carries out what a person answered, which has no row
+            grace = WITHOUT_ROW  # it carries out a decision, which has no row
     return f"r{newest.id} is {newest.status}" if now - max(began, ended) >= grace else None
 
 

@@ -2,7 +2,7 @@
 
 A predictor reads a fitted model's own arrays once. It knows pipelines whose features
 `features.arrays` can compute, alone, as a mean behind shared features, and as a mean of whole
-pipelines; any other model is asked as it is. Its answers are those of `model.predict(frame)` to
+pipelines; any other model predicts itself. Predictions equal those of `model.predict(frame)` to
 1e-9, which a test holds and `agrees` checks where a model is loaded; those beyond the target's
 declared range are set to its limit.
 """
@@ -46,12 +46,12 @@ CHECKED_ROWS = 100
 
 
 def predictor(model: Any, threads: int = 1) -> "Predictor":
-    """The fastest way there is to ask a fitted model; `threads` share a batch."""
+    """The fastest predictor of a fitted model; `threads` share a batch."""
     return Predictor(model, _parts(model) or (), threads)
 
 
 def checked_predictor(model: Any, rows: pd.DataFrame, threads: int = 1) -> "Predictor":
-    """The fastest way, unless it disagrees with the model on some rows."""
+    """The fastest predictor, or the model itself if they disagree on some rows."""
     fast = predictor(model, threads)
     return fast if fast.parts and fast.agrees(rows) else Predictor(model)
 
@@ -135,17 +135,17 @@ def _predict(model: Any, values: Floats) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Predictor:
-    """Answers for one fitted model."""
+    """Predicts with one fitted model."""
 
     model: Any
-    parts: tuple[Part, ...] = ()  # none: the model is asked as it is
+    parts: tuple[Part, ...] = ()  # none: the model predicts itself
     threads: int = 1
 
     def predict(self, columns: Columns) -> Floats:
         """Values of the target in its range, shape (n,); KeyError where a column is missing."""
         if not self.parts:
-            asked = np.asarray(self.model.predict(frame_of(columns)), dtype=np.float64)
-            return schema.in_range(asked)
+            own = np.asarray(self.model.predict(frame_of(columns)), dtype=np.float64)
+            return schema.in_range(own)
         if len(columns[schema.FEATURES[0]]) > FEW:
             return mean_of(self.each(columns))
         numbers, categories = split_columns(columns)
@@ -155,17 +155,19 @@ class Predictor:
         return schema.in_range(total / sum(len(part.models) for part in self.parts))
 
     def each(self, columns: Columns) -> Floats:
-        """What each model of a mean predicts, shape (models, n); one model is a mean of itself."""
+        """Predictions of each model of a mean, shape (models, n); one model is a mean of itself."""
         if not self.parts:
             return _each(self.model, frame_of(columns))
         predicted = np.empty(
             (sum(len(part.models) for part in self.parts), len(columns[schema.FEATURES[0]]))
         )
 
-        def answer(part: Part, first: int, rows: npt.NDArray[np.int64], values: Floats) -> None:
+        def predict_block(
+            part: Part, first: int, rows: npt.NDArray[np.int64], values: Floats
+        ) -> None:
             predicted[first : first + len(part.models), rows] = part.each(values)
 
-        self._each_block(columns, answer)
+        self._each_block(columns, predict_block)
         return predicted
 
     def features(self, columns: Columns) -> list[Floats]:
@@ -193,16 +195,16 @@ class Predictor:
         # Rows that are near each other are worked on together; `along_curve` says why.
         order = along_curve(numbers[:, _COORDINATES])
 
-        def answer(start: int) -> None:
+        def work_on(start: int) -> None:
             rows, first = order[start : start + CHUNK_ROWS], 0
             for part in self.parts:
                 work(part, first, rows, part.features.compute(numbers[rows], categories[rows]))
                 first += len(part.models)
 
-        in_threads(answer, range(0, len(order), CHUNK_ROWS), self.threads)
+        in_threads(work_on, range(0, len(order), CHUNK_ROWS), self.threads)
 
     def agrees(self, frame: pd.DataFrame) -> bool:
-        """Whether it says of these rows what the model does, of many at once and of a few."""
+        """Whether it predicts what the model does for these rows, all at once and the first few."""
         columns = columns_of_frame(frame)
         with one_thread():  # of hundreds of trees each, waking others takes longer than they save
             theirs = schema.in_range(np.asarray(self.model.predict(frame[list(schema.FEATURES)])))
@@ -286,7 +288,7 @@ class Trees:
 class BinnedTrees:
     """Boosted models for many rows: scikit-learn's loops, over bytes in place of numbers.
 
-    A block of rows stays in the processor's cache while all trees are asked.
+    A block of rows stays in the processor's cache while all trees are walked.
     """
 
     mappers: tuple[Any, ...]  # scikit-learn's, by which a value becomes a byte; the different ones

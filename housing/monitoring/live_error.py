@@ -2,8 +2,8 @@
 
 Two shares that are robust to heavy tails: of values outside the interval, and of values above the
 predicted one. What is expected of both is measured on the test rows, which are finitely many and on
-which the champion was selected; `evidence` allows for that. Errors of neighbouring rows are
-correlated, so counts are divided by the design effect.
+which the champion was selected; `likelihood_ratio` allows for that. Errors of neighbouring rows
+are correlated, so counts are divided by the design effect.
 """
 
 from collections.abc import Sequence

@@ -154,7 +154,7 @@ def matched(store: Store, cursor: Mapping[str, Any]) -> tuple[pd.DataFrame, Curs
     with store.read() as connection:
         every = _sources(connection, standing_batches(connection)) if gone else sources
         newest = max((source.recorded_at for source in every), default=None)
-        files = predictions.given_before(connection, newest)
+        files = predictions.logged_before(connection, newest)
     late = [s for s in every if files and s.recorded_at > files[0].first_at]
     labels = [_labels(store, [s for s in late if s in sources])]
     if gone:

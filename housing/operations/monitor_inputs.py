@@ -29,30 +29,30 @@ from housing.training.fingerprints import fingerprints
 MOST_ROWS = 20_000
 """Rows of one window; of more, every k-th."""
 MOST_FILES = 200
-"""Files of logged answers that a window reads; of more, every k-th."""
+"""Files of logged predictions that a window reads; of more, every k-th."""
 
 
 @dataclass(frozen=True)
-class Logged:
-    """Answers of one model beyond a cursor; from SQL alone, nothing is read."""
+class LoggedPredictions:
+    """Predictions of one model after a cursor, by SQL alone: no file is read."""
 
     rows: int
     segments: tuple[str, ...]  # of the files with inputs and with such rows
     newest: int  # of all files
 
 
-def logged(store: Store, model: int, after: int) -> Logged:
-    """How many answers of a model were logged with their inputs since a file."""
+def logged_since(store: Store, model: int, after: int) -> LoggedPredictions:
+    """The predictions of a model that were logged with their inputs after a file."""
     with store.read() as connection:
         files = predictions.since(connection, after)
     own = [row for row in files if row.has_inputs and f"m{model}" in row.models]
     rows = sum(row.models[f"m{model}"] for row in own)
     newest = max((row.id for row in files), default=after)
-    return Logged(rows, tuple(row.segment for row in own), newest)
+    return LoggedPredictions(rows, tuple(row.segment for row in own), newest)
 
 
-def sample(store: Store, model: int, found: Logged) -> pd.DataFrame:
-    """Features and predictions of at most MOST_ROWS of these answers, evenly spread."""
+def sample(store: Store, model: int, found: LoggedPredictions) -> pd.DataFrame:
+    """Features and predictions of at most MOST_ROWS of these predictions, evenly spread."""
     segments = found.segments[:: -(-len(found.segments) // MOST_FILES) or 1]
     most = max(MOST_ROWS // max(len(segments), 1), 1)
     parts = []

@@ -145,7 +145,7 @@ class MonitorContext:
     def _of_predictions(self) -> MonitorWindow | None:
         """Predictions logged with their inputs since the last window, and new labels."""
         cursor = self._cursor(PREDICTIONS, {"batch": 0, "label": 0})
-        logged = monitor_inputs.logged(self.store, self.served.model, cursor["batch"])
+        logged = monitor_inputs.logged_since(self.store, self.served.model, cursor["batch"])
         after, signals = dict(cursor), []
         if enough := logged.rows >= self.options.drift.min_rows:
             frame = monitor_inputs.sample(self.store, self.served.model, logged)

@@ -61,8 +61,8 @@ def write(store: Store, settings: Settings, model: int) -> tuple[str, str, CardF
 def collect(
     store: Store, model: int, value: ValueSettings | None = None, metric: str = RMSE
 ) -> CardFacts:
-    """The data of a card, measured on the test side of the model's own dataset, by the
-    answers that its verdict has kept or, where they are gone, by asking it again."""
+    """The data of a card, measured on the test side of the model's own dataset: by the predictions
+    that are stored with its evaluation or, if there are none, by predicting again."""
     with store.read() as connection:
         row = registry.model(connection, model)
         champion = registry.champion(connection)
@@ -75,8 +75,8 @@ def collect(
     served = load(store, model)
     frame = datasets.read(store, row.version)
     test = datasets.test_rows(frame)
-    answers = stored_predictions(store, row, test[KEY_COLUMN].to_numpy())
-    metrics, median, slices, examples = _measured(served, test, answers, metric)
+    stored = stored_predictions(store, row, test[KEY_COLUMN].to_numpy())
+    metrics, median, slices, examples = _measured(served, test, stored, metric)
     calibration = served.calibration
     known = FAMILIES.get(row.family)
     return CardFacts(
@@ -126,12 +126,12 @@ def _corrected(compared: Row[Any] | None, model: int) -> dict[str, Any]:
 
 
 def _measured(
-    served: LoadedModel, test: pd.DataFrame, answers: Floats | None, metric: str
+    served: LoadedModel, test: pd.DataFrame, stored: Floats | None, metric: str
 ) -> tuple[Metrics | None, float | None, list[SliceFigures], list[Example]]:
     if len(test) < 2:
         return None, None, [], []
     actual = test[schema.TARGET].to_numpy(np.float64)
-    predicted = served.predict(columns_of_frame(test)) if answers is None else answers
+    predicted = served.predict(columns_of_frame(test)) if stored is None else stored
     try:
         metrics = measure(actual, predicted, where=row_cells(test), metric=metric)
     except NotMeasurable:

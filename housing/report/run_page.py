@@ -1,7 +1,7 @@
 """The report of a run as one HTML file without scripts or external resources.
 
-What is shown comes from `content`, how figures read from `wording`, pictures from `plots`; the
-layout is in `templates/`.
+The data come from `data`, the text of figures from `wording`, plots from `plots`; the layout is in
+`templates/`.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,6 +1,6 @@
 """Which side a row falls on: decided once, stratified, by its key and its near-duplicates.
 
-Pure arithmetic on columns; the ledger that remembers the sides is `store.split`. Within a
+Pure arithmetic on columns; `store.data.split` records the sides. Within a
 stratum the lowest keyed hashes go to the test side, as many as keep its share at the target, so a
 batch's row order, the machine and the batches of other strata do not matter. Near-duplicates
 (`training.near_duplicates`) are on one side, and a side once given stays.

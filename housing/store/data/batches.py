@@ -39,7 +39,7 @@ NEED_A_PERSON = ("quarantined", "rejected", "empty")
 
 @dataclass(frozen=True)
 class NewBatch:
-    """A validated delivery; the frames are those of `quality.Validated`."""
+    """A validated delivery; the frames are those of `quality.rows.Validated`."""
 
     source: str
     name: str

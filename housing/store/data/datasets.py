@@ -255,7 +255,7 @@ def _finish(connection: Connection, version: int, discarded: Sequence[int] = ())
 
 
 def read(store: Store, version: int, columns: Sequence[str] | None = None) -> "pd.DataFrame":
-    """The rows of a version: catalogue columns (or the named ones), `key` and `test`.
+    """The rows of a version: catalogue columns (or the named ones), key and SIDE_COLUMN.
 
     The latest batch counts for a key that occurs more than once. Rows are sorted by key, so the
     frame does not depend on the files of its rows. Rows used on neither side are left out.

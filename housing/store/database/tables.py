@@ -379,7 +379,7 @@ models = Table(
     UniqueConstraint("search", "ensemble_size"),
 )
 
-# What answers of a model are judged by; made from its own training and test rows, so never changed.
+# Calibration of a model, from its own training and test rows, so it never changes.
 calibrations = Table(
     "calibrations",
     metadata,
@@ -399,7 +399,7 @@ onnx_copies = Table(
     _time("created_at"),
 )
 
-# Answers that were given, a file of them at a time; the answers themselves are in the segment.
+# Logged predictions, one row for each file of them; the predictions are in the segment.
 prediction_batches = Table(
     "prediction_batches",
     metadata,

@@ -1,6 +1,6 @@
 """Predictions, and true values that arrived later, in SQL and as Parquet segments.
 
-Joining the two belongs to `steps.outcomes`; when answers are written, to `serving.log`.
+Joining the two belongs in `operations.labelled_predictions`, logging in `serving.prediction_log`.
 """
 
 import io
@@ -56,12 +56,12 @@ def add(store: Store, frame: pd.DataFrame, *, has_inputs: bool) -> None:
 
 
 def since(connection: Connection, id_: int) -> Sequence[Row[Any]]:
-    """Batches of answers after one, oldest first."""
+    """Batches of predictions after the one with this id, oldest first."""
     query = sa.select(prediction_batches).where(prediction_batches.c.id > id_)
     return connection.execute(query.order_by(prediction_batches.c.id)).all()
 
 
-def given_before(connection: Connection, instant: datetime | None) -> Sequence[Row[Any]]:
+def logged_before(connection: Connection, instant: datetime | None) -> Sequence[Row[Any]]:
     """Batches with predictions before an instant, oldest first; none for None."""
     if instant is None:
         return ()
@@ -72,7 +72,7 @@ def given_before(connection: Connection, instant: datetime | None) -> Sequence[R
 def rows_of_keys(
     store: Store, segment: str, keys: npt.NDArray[np.int64], columns: Sequence[str]
 ) -> pa.Table | None:
-    """The rows of one batch that are about some keys, or None where there are none.
+    """The rows of one batch with some keys, or None where there are none.
 
     Other columns than the keys are decoded only where there are such rows. None also where the
     batch has expired meanwhile.
@@ -94,19 +94,19 @@ def rows_of_keys(
 
 
 def expire(store: Store, before: datetime) -> int:
-    """Drop answers given before an instant; returns how many batches of them went.
+    """Delete predictions logged before an instant; returns the number of batches.
 
-    Rows first, bytes after: what a process that dies between them leaves is marked, and the next
-    prune deletes it.
+    Rows are deleted before bytes: if the process dies between them, the bytes are marked and the
+    next prune deletes them.
     """
-    gone = 0
+    deleted = 0
     while True:
         with store.unfenced().write() as connection:
             ids, segments = _drop_rows(connection, before)
         deletion.delete_marked(store.unfenced(), sorted(segments))
-        gone += ids
+        deleted += ids
         if ids < EXPIRED_AT_ONCE:
-            return gone
+            return deleted
 
 
 def _drop_rows(connection: Connection, before: datetime) -> tuple[int, set[str]]:
