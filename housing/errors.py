@@ -308,7 +308,10 @@ class LeakFound(HousingError):
 class SearchFailed(HousingError):
     """Every candidate of a search failed to fit."""
 
-    template = "All {trials} trials of the search failed; the first error: {first}"
+    template = (
+        "All {trials} trials of the search failed; the first error: {first}. "
+        "`housing retrain --families NAMES` or `--seed N` starts another search."
+    )
 
 
 class ClusterUnavailable(HousingError):

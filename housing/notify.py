@@ -172,7 +172,7 @@ def to_apprise(message: Message, settings: NotifySettings) -> None:
         addresses.add(url.get_secret_value())
     kind = "warning" if message.event.urgent else "info"
     if not addresses.notify(body=message.text, title=message.headline, notify_type=kind):
-        raise ConnectionError("the address did not take it")
+        raise ConnectionError("the address did not accept it")
 
 
 def _apprise() -> Any:

@@ -1,7 +1,7 @@
 """Entry point of the command `housing`: turns errors into messages and exit codes.
 
 An expected error is one message and an exit code, never a stack trace. Everything else is
-imported inside, so that Ctrl-C is answered well from the first moment on.
+imported inside the functions, so that Ctrl-C during an import gives no stack trace either.
 """
 
 import gc
@@ -23,10 +23,7 @@ def run() -> None:
             finally:
                 gc.freeze()  # collecting garbage at the end would keep the prompt waiting
     except KeyboardInterrupt:
-        sys.stderr.write(
-            "\nInterrupted. Nothing is half done: "
-            "the same command goes on where this one stopped.\n"
-        )
+        sys.stderr.write("\nInterrupted. Nothing is half done: the same command continues.\n")
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         # The reader (`head`, a pager) has closed the pipe: no error.

@@ -10,7 +10,7 @@ from rich.markup import escape
 from deployments.cli.description import print_description
 from deployments.cli.gate import print_manual_run
 from deployments.cli.id_parsing import Id, id_argument, id_option, parse_id
-from deployments.cli.output import AsJson, Reason, answer, console, emit_json
+from deployments.cli.output import AsJson, Reason, console, emit_json, print_result
 from deployments.cli.store import changing, opened
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def block(
     ids = [f"b{batch}" for batch in also]
     said = [f"Blocked as well, because of the same rows: {', '.join(ids)}."] if ids else []
     text = f"{name} is blocked. `housing unblock {name}` unblocks it."
-    answer({"blocked": [name, *ids]}, text, *said, as_json=as_json)
+    print_result({"blocked": [name, *ids]}, text, *said, as_json=as_json)
 
 
 @app.command()
@@ -165,17 +165,19 @@ def unblock(
         released = copies.release(store)
         after = what_next(store, settings)
     found = {"unblocked": name, "next_run": after}
-    _answer(found, f"{name} is not blocked any more. {after}", released=released, as_json=as_json)
+    _print_change(
+        found, f"{name} is not blocked any more. {after}", released=released, as_json=as_json
+    )
 
 
-def _answer(
+def _print_change(
     found: dict[str, Any],
     *sentences: str,
     released: tuple[int, ...],
     entering: tuple[int, ...] = (),
     as_json: bool,
 ) -> None:
-    """Print a change, the batches that are accepted with it and those that enter next."""
+    """Print a change, the batches accepted with it and those that the next run adds."""
     also = [f"b{b}, quarantined for rows of it, is accepted with it." for b in released]
     ids, later = ([f"b{batch}" for batch in some] for some in (released, entering))
     if later:
@@ -184,7 +186,7 @@ def _answer(
             "those of earlier batches, they replace them. Once it is in, `housing dataset withdraw "
             f"{later[0]} --reason TEXT` takes it out."
         )
-    answer({**found, "accepted": ids, "entering": later}, *sentences, *also, as_json=as_json)
+    print_result({**found, "accepted": ids, "entering": later}, *sentences, *also, as_json=as_json)
 
 
 def _entering(store: "Store") -> tuple[int, ...]:
@@ -225,7 +227,7 @@ def dataset_rollback(
         made, discarded = copies.roll_back(store, version, reason=reason)
         released = copies.release(store)
         entering = _entering(store)
-    _answer(
+    _print_change(
         {"dataset": f"v{made.id}", "discarded": [f"b{batch}" for batch in discarded]},
         f"v{made.id} has the batches of v{version}. `housing retrain` trains on it.",
         *(_DISCARDED.format(batch=batch) for batch in discarded),
@@ -256,7 +258,7 @@ def withdraw(
         "discarded": [f"b{one}" for one in done.discarded],
         "staying": [{"batch": one.batch, "rows": one.rows} for one in done.staying],
     }
-    answer(found, *_withdrawal(batch, done), as_json=as_json)
+    print_result(found, *_withdrawal(batch, done), as_json=as_json)
 
 
 _DISCARDED = "b{batch}, which waited to enter the dataset, repeats rows of it and is discarded."
@@ -299,7 +301,7 @@ def restore(
         released = copies.release(store)
         entering = _entering(store)
     names = " and ".join([f"b{batch}", ", ".join(also)] if also else [f"b{batch}"])
-    _answer(
+    _print_change(
         {"dataset": f"v{made.id}", "restored": [f"b{batch}", *also]},
         f"v{made.id} has {names} again. `housing retrain` trains on it.",
         released=released,
@@ -319,7 +321,7 @@ def discard(
     with changing() as (store, _):
         name = batches.discard(store, batch)
     text = f"b{batch} ({name}) is discarded; `housing show b{batch}` still shows it."
-    answer({"discarded": [f"b{batch}"], "name": name}, text, as_json=as_json)
+    print_result({"discarded": [f"b{batch}"], "name": name}, text, as_json=as_json)
 
 
 @dataset_app.command()
@@ -334,4 +336,4 @@ def accept(
         name = batches.release_quarantined(store, batch)
         released = copies.release(store)
     text = f"b{batch} ({name}) is accepted; `housing retrain` trains on it."
-    _answer({"batch": batch, "name": name}, text, released=released, as_json=as_json)
+    _print_change({"batch": batch, "name": name}, text, released=released, as_json=as_json)

@@ -12,11 +12,11 @@ from deployments.cli.id_parsing import Id, id_argument
 from deployments.cli.output import (
     AsJson,
     Reason,
-    answer,
     bare_table,
     coloured,
     console,
     emit_json,
+    print_result,
 )
 from deployments.cli.store import opened
 from housing.metric import metric_named
@@ -144,7 +144,7 @@ def export(
         name, content = write(store, run)
     file = (out or Path(f"{name}.verdict.json")).resolve()
     write_page(file, content)
-    answer({"run": name, "file": str(file)}, f"{file}", as_json=as_json)
+    print_result({"run": name, "file": str(file)}, f"{file}", as_json=as_json)
 
 
 @gate_app.command()
@@ -154,7 +154,7 @@ def key(as_json: AsJson = False) -> None:
 
     with opened() as (store, _):
         text = public_key(store.signer).decode()
-    answer({"public_key": text}, text.rstrip(), as_json=as_json)
+    print_result({"public_key": text}, text.rstrip(), as_json=as_json)
 
 
 @gate_app.command()
@@ -194,7 +194,7 @@ def verify(
     if found.replayed and not found.mismatches:
         texts.insert(0, f"The evidence gives this verdict: {found.replayed.now.message}")
         texts += [f"It is signed with the key of {public_key}."] if found.trusted else []
-    answer(facts, *texts, as_json=as_json, faults=found.mismatches, code=code)
+    print_result(facts, *texts, as_json=as_json, faults=found.mismatches, code=code)
 
 
 @app.command()

@@ -11,11 +11,11 @@ from deployments.cli.output import (
     LONGEST_DAYS,
     AsJson,
     Reason,
-    answer,
     coloured,
     console,
     emit_json,
     listing,
+    print_result,
 )
 from deployments.cli.store import opened
 from housing.settings import load_settings
@@ -41,10 +41,10 @@ def create(as_json: AsJson = False) -> None:
     with opened(create=True) as (store, settings):
         snapshot = create_backup(store, settings)
     encrypted = "encrypted" if snapshot.encrypted else "not encrypted (no HOUSING_BACKUP_KEY)"
-    answer(
+    print_result(
         asdict(snapshot),
         f"{snapshot.id}: {snapshot.blobs:,} objects, {snapshot.size:,} bytes, of which "
-        f"{snapshot.copied:,} were new; {encrypted}. `housing backup verify` tries it.",
+        f"{snapshot.copied:,} were new; {encrypted}. `housing backup verify` checks it.",
         *["The backup is on the same disk as the store."] * settings.backup_on_same_disk,
         as_json=as_json,
     )
@@ -62,7 +62,7 @@ def verify(backup: CutArgument = None, as_json: AsJson = False) -> None:
         found = verify_backup(store, settings, backup)
     replayed = "no champion yet" if found.champion is None else f"m{found.champion} replayed"
     text = f"{found.id} is good: {found.rows:,} rows, {found.blobs:,} objects, {replayed}."
-    answer(
+    print_result(
         {**asdict(found), "good": found.good}, *[text] * found.good,
         as_json=as_json, faults=found.problems, code=0 if found.good else 5,
     )  # fmt: skip
@@ -77,7 +77,7 @@ def restore(backup: CutArgument = None, as_json: AsJson = False) -> None:
     with progress_bars():
         done = restore_backup(load_settings(), backup)
     champion = "no champion" if done.champion is None else f"champion m{done.champion}"
-    answer(
+    print_result(
         asdict(done),
         f"{done.id} is restored: {done.rows:,} rows, {done.blobs:,} objects, {champion}.",
         *done.notices,
@@ -146,7 +146,7 @@ def heal(
         done = heal_store(store, take_over=take_over)
         pages = heal_pages(store, settings)
     text = f"{len(done.healed)} objects and {len(pages)} reports were copied back from the backup."
-    answer(
+    print_result(
         {**asdict(done), "pages": pages},
         text,
         as_json=as_json,
@@ -190,7 +190,7 @@ def prune(
     with opened(create=not dry_run) as (store, settings):
         done = prune_store(store, settings, days=older_than, dry_run=dry_run)
     verb = "would be deleted" if dry_run else "deleted"
-    answer(
+    print_result(
         {**asdict(done), "dry_run": dry_run},
         f"{verb}: {done.blobs:,} objects ({done.bytes:,} bytes), {done.orphans:,} stray files, "
         f"{done.backups:,} backups with {done.copies:,} copies that only they had, "
@@ -229,7 +229,7 @@ def reproduce(
     sentences += [f"{name} was {then} and is {now}." for name, (then, now) in changed]
     sentences += ["It is stored again."] * done.kept
     facts = {**asdict(done), "same": done.same}
-    answer(facts, *sentences, as_json=as_json, code=0 if done.same else 1)
+    print_result(facts, *sentences, as_json=as_json, code=0 if done.same else 1)
 
 
 @app.command()
@@ -243,7 +243,7 @@ def sign(reason: Reason, as_json: AsJson = False) -> None:
     with opened() as (store, _):
         done = sign_models(store, reason)
         source = store.signer.key_source
-    answer(
+    print_result(
         {"signed": done.signed, "damaged": done.damaged, "key": source},
         f"{len(done.signed)} models were signed with the key in {source}.",
         as_json=as_json, code=5 if done.damaged else 0,
@@ -260,4 +260,4 @@ def migrate(as_json: AsJson = False) -> None:
         found = schema_version(connection)
         url = store.url
     text = f"The schema of {url} is at {found}, the newest."
-    answer({"schema": found, "database": url}, text, as_json=as_json)
+    print_result({"schema": found, "database": url}, text, as_json=as_json)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from deployments.cli.output import AsJson, answer
+from deployments.cli.output import AsJson, print_result
 from deployments.cli.store import opened
 
 app = typer.Typer()
@@ -42,14 +42,14 @@ def mirror(
     with opened() as (store, settings):
         if check:
             found = compare(store, settings)
-            answer(
+            print_result(
                 asdict(found), found.message, as_json=as_json,
                 faults=found.differences, code=1 if found.differences else 0,
             )  # fmt: skip
             return
         start = None if since is None else since.replace(tzinfo=UTC)
         done = send(store, settings, since=start, again=again)
-    answer(
+    print_result(
         asdict(done), done.summary, as_json=as_json,
         faults=done.errors, code=1 if done.errors else 0,
     )  # fmt: skip

@@ -11,11 +11,11 @@ from rich.markup import escape
 from deployments.cli.id_parsing import Id, id_argument, id_option, parse_id
 from deployments.cli.output import (
     AsJson,
-    answer,
     bare_table,
     coloured,
     console,
     emit_json,
+    print_result,
     warn,
 )
 from deployments.cli.store import opened
@@ -99,7 +99,7 @@ def card(
         chosen = champion_of(store, "Writing a card") if model is None else model
         text, page, facts = write(store, settings, chosen)
     found = {"model": chosen, "markdown": str(text), "html": str(page), **asdict(facts)}
-    answer(found, f"m{chosen}: {text}", f"    {page}", as_json=as_json)
+    print_result(found, f"m{chosen}: {text}", f"    {page}", as_json=as_json)
 
 
 @app.command()
@@ -161,4 +161,4 @@ def export(
             files = export_data.export_windows(store, folder)
     names = [str(file) for file in files]
     facts = {"exported": what, "format": kind, "files": names, "notice": notice}
-    answer(facts, *names, *filter(None, [notice]), as_json=as_json)
+    print_result(facts, *names, *filter(None, [notice]), as_json=as_json)

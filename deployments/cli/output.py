@@ -117,7 +117,7 @@ def emit_json(value: Any) -> None:
     sys.stdout.write(text + "\n")
 
 
-def answer(
+def print_result(
     found: Mapping[str, Any],
     *sentences: str,
     as_json: bool,
@@ -125,7 +125,7 @@ def answer(
     code: int = 0,
 ) -> None:
     """Print facts as JSON with the sentences that state them, or the sentences alone, unwrapped:
-    commands in them can be copied. Faults stand out; the command ends with `code` unless it is 0.
+    commands in them can be copied. Faults are red; exits with `code` unless it is 0.
     """
     if as_json:
         emit_json({**found, "messages": [*sentences, *faults]})

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from deployments.cli.output import AsJson, answer, console, emit_json, errors
+from deployments.cli.output import AsJson, console, emit_json, errors, print_result
 from housing.schema import MODULE, VARIABLE
 from housing.settings import PREFIX
 
@@ -44,7 +44,7 @@ def new(
         f"export HOUSING_PROBLEM={chosen} PYTHONPATH={folder.resolve()}",
         f"housing problem check {file}",
     )
-    answer(
+    print_result(
         {**asdict(draft), "commands": commands},
         f"{draft.folder} is written, from {draft.rows:,} rows.",
         *(f"  {note}" for note in draft.notes),
@@ -71,7 +71,7 @@ def check(
     from deployments.cli.progress_bars import progress_bars
     from housing.operations.problem_draft import read_sample
 
-    errors.print("Trying the package on a few rows; this takes about half a minute ...")
+    errors.print("Checking the package on a few rows; this takes about half a minute ...")
     rows, parts = read_sample(file, text=True), []
     with TemporaryDirectory(prefix="housing-check-") as home:
         _use_scratch_home(Path(home))

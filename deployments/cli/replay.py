@@ -68,7 +68,7 @@ def replay(
         emit_json({"home": str(folder), "runs": rows})
         return
     console.print(f"\nIts home is {escape(str(folder))}; the last report is {rows[-1]['report']}.")
-    console.print(f"Ask it with HOUSING_HOME={escape(str(folder))} housing history")
+    console.print(f"Query it with HOUSING_HOME={escape(str(folder))} housing history")
 
 
 def _own_folder(home: Path) -> Path:

@@ -79,14 +79,14 @@ def ingest(
     from housing.pipeline.ingest import ingest_files
 
     if labels and audit:
-        raise NotPossible(what="--labels with --audit", why="a file is one or the other.")
+        raise NotPossible(what="--labels with --audit", why="give one of them.")
     if again and (labels or audit):
-        raise NotPossible(what="--again with --labels or --audit", why="it is for whole tables.")
-    bring_in = (
+        raise NotPossible(what="--again with --labels or --audit", why="leave out --again.")
+    ingestion = (
         ingest_labels if labels else ingest_audit if audit else partial(ingest_files, again=again)
     )
     with opened(create=True) as (store, settings):
-        summary = bring_in(store, settings, files)
+        summary = ingestion(store, settings, files)
     shown = ("name", "status", "read", "accepted", "rejected", "message")
     rows = [
         {"batch": b.id and f"b{b.id}", **{name: getattr(b, name) for name in shown}}

@@ -13,9 +13,9 @@ from deployments.cli.output import (
     LONGEST_DAYS,
     MOST_ROWS,
     AsJson,
-    answer,
     console,
     emit_json,
+    print_result,
     warn,
 )
 from deployments.cli.store import opened
@@ -81,7 +81,7 @@ def predict(
         why = "the column `error` has the reasons"
         sentences.append(f"Invalid {WORDING.rows}: {done.invalid:,}; {why}.")
     facts = {**vars(done), "invalid": done.invalid, "output": str(target)}
-    answer(facts, *sentences, as_json=as_json, code=int(bool(done.invalid)))
+    print_result(facts, *sentences, as_json=as_json, code=int(bool(done.invalid)))
 
 
 @app.command()
@@ -151,7 +151,7 @@ def audit_sample(
 
     with opened() as (store, _):
         rows = write_sample(store, output, count, seed=seed, other=compare_with)
-    answer(
+    print_result(
         {"rows": rows, "output": str(output)},
         f"{rows:,} {WORDING.rows}: {output}",
         f"Fill in the {WORDING.value}, then: housing ingest --audit {output}",

@@ -29,7 +29,7 @@ GRACE_SECONDS = 10
 class PortTaken(HousingError):
     """Another program listens where the server should."""
 
-    template = "{host}:{port} cannot be listened on: {why}. Use `{option} N`."
+    template = "Cannot listen on {host}:{port}: {why}. Name another port with `{option} N`."
 
 
 def serve(
@@ -41,9 +41,9 @@ def serve(
     workers: int = 1,
     without_token: bool = False,
 ) -> None:
-    """Run until SIGINT or SIGTERM; NotPossible or PortTaken say why it does not begin.
+    """Run until SIGINT or SIGTERM; NotPossible or PortTaken where it cannot start.
 
-    `without_token` opens it to others although there is no token.
+    `without_token` lets other hosts use it although there is no token.
     """
     import uvicorn
     from uvicorn.supervisors import Multiprocess
@@ -53,8 +53,8 @@ def serve(
     if settings.serve.token is None and not without_token and not is_loopback(host):
         raise NotPossible(
             what=f"Serving on {host}",
-            why="others could ask, and HOUSING_SERVE__TOKEN is not set. Set it, or add "
-            "--without-token if they may.",
+            why="other hosts could send requests, and HOUSING_SERVE__TOKEN is not set. Set it, or "
+            "add --without-token to allow that.",
         )
     with open_store(settings):
         pass  # a fault of the store is reported once, before any worker starts

@@ -160,14 +160,14 @@ def _report(request: Request, secret: str | None) -> Response:
 
     if secret is not None and not knows(request, secret):
         ask = {"WWW-Authenticate": 'Basic realm="housing"'}
-        return PlainTextResponse("The user and password of the Prefect UI, please.", 401, ask)
+        return PlainTextResponse("Log in with the user and password of the Prefect UI.", 401, ask)
     if request.method not in ("GET", "HEAD"):
-        return PlainTextResponse("Reports can only be read.", 405, {"Allow": "GET, HEAD"})
+        return PlainTextResponse("Reports are read-only: send GET.", 405, {"Allow": "GET, HEAD"})
     name = request.url.path.removeprefix("/reports/")
     try:
         data = page_storage(load_settings()).served(name)
     except FileNotFoundError:
-        return PlainTextResponse(f"There is no {name}.", 404)
+        return PlainTextResponse(f"There is no report {name}.", 404)
     except HousingError as error:
         return PlainTextResponse(str(error), 503)
     return Response(data, media_type=media_type(name), headers=PAGE_HEADERS)

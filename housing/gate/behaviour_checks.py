@@ -66,7 +66,7 @@ class BehaviourCheck:
         found, limit = evidence.measured.get(self.name), policy.thresholds[self.name]
         if found is None:
             if limit < 1:
-                raise ValueError("the model was not asked about changed rows")
+                raise ValueError("the model did not predict changed rows")
             return CheckResult(self.name, "not applicable", NOT_MEASURED)
         message = f"{self.behaviour.meaning} (all of {found['rows']:,} test {WORDING.rows})."
         if found["broken"]:

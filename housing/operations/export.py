@@ -151,7 +151,7 @@ def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
         try:
             scratch.rename(folder)
         except OSError as error:
-            why = f"it came into use meanwhile ({error.strerror}). Name another."
+            why = f"it is not empty any more ({error.strerror}). Name another."
             raise NotPossible(what=f"Writing into {folder}", why=why) from error
         sync(folder.parent)
     finally:

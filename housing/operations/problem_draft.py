@@ -57,7 +57,7 @@ def write_draft(file: Path, target: str, name: str, folder: Path) -> Draft:
     if not name.isidentifier() or iskeyword(name):
         raise NotPossible(what=what, why="the name must be letters, digits and underscores")
     if package.exists():
-        raise NotPossible(what=what, why=f"{package} is there already; give another --name")
+        raise NotPossible(what=what, why=f"{package} exists already; give another --name")
     if find_spec(name) is not None:
         raise NotPossible(what=what, why="Python has a module of that name; give another --name")
     frame = read_sample(file).rename(columns=lambda name: str(name).strip())

@@ -86,7 +86,7 @@ def _must_be_judgeable(store: Store, model: int) -> None:
     with store.read() as connection:
         registry.must_have_bytes(connection, registry.model(connection, model))
         if registry.champion(connection) == model:
-            raise NotPossible(what=f"Judging m{model}", why="it is the champion.")
+            raise NotPossible(what=f"Judging m{model}", why="it is the champion; name another.")
         _active_version(connection)
 
 

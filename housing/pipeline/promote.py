@@ -299,13 +299,12 @@ def _verify_and_heal(store: Store, row: Row[Any]) -> tuple[tuple[str, ...], str]
 
 
 def _must_be_former(connection: Connection, chosen: int, current: int | None) -> None:
+    what = f"Rolling back to m{chosen}"
     if chosen == current:
-        raise NotPossible(what=f"Rolling back to m{chosen}", why="it is the champion.")
+        raise NotPossible(what=what, why="it is the champion; name another.")
     if chosen not in registry.former_champions(connection):
-        raise NotPossible(
-            what=f"Rolling back to m{chosen}",
-            why="it was never champion; `housing history` lists those that were.",
-        )
+        why = "it was never champion; `housing history` lists those that were."
+        raise NotPossible(what=what, why=why)
 
 
 def _require_trained_on(connection: Connection, current: int | None, batch: int) -> None:

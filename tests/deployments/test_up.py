@@ -172,13 +172,13 @@ def test_a_second_one_is_refused(up: Up, tmp_path: Path) -> None:
     assert f"runs on {up.home} already" in same.stderr.replace("\n", "")
     other = _second(up, HOUSING_HOME=str(tmp_path / "other"))
     assert other.returncode == 1
-    assert f"127.0.0.1:{up.port} cannot be listened on" in other.stderr
+    assert f"Cannot listen on 127.0.0.1:{up.port}" in other.stderr
 
 
 def test_one_port_for_both_is_refused(tmp_path: Path) -> None:
     (tmp_path / "prefect").mkdir()
     port = free_port()
-    with pytest.raises(PortTaken, match=r"cannot be listened on.*`housing up --api-port N`"):
+    with pytest.raises(PortTaken, match=r"Cannot listen on.*`housing up --api-port N`"):
         supervise(tmp_path, port, port, print)
 
 

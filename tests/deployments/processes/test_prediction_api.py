@@ -134,7 +134,7 @@ def test_a_taken_port_is_named(command: Command) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = command("serve", "--port", str(taken.getsockname()[1]))
     assert done.returncode == 1
-    assert "cannot be listened on" in done.stderr
+    assert "Cannot listen on" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -152,7 +152,7 @@ def test_a_table_that_cannot_be_drafted_is_named_and_no_file_is_written(
 
 def test_a_package_that_is_there_is_not_written_over(table, tmp_path, monkeypatch):
     drafted(table, tmp_path, monkeypatch)
-    with pytest.raises(NotPossible, match="is there already; give another --name"):
+    with pytest.raises(NotPossible, match="exists already; give another --name"):
         write_draft(tmp_path / "orders.csv", "cost", "orders", tmp_path)
 
 
