@@ -15,31 +15,30 @@ from pydantic import TypeAdapter
 _FIRST_SEARCH = timedelta(days=1)
 _LONGEST_SEARCH = timedelta(days=5 * 366)  # 29 February
 _LONGEST_SHIFT = timedelta(hours=25)
-"""More than any zone's clocks were ever set: times of a schedule need not come in their order."""
+"""More than any change of a zone's clocks: due times need not be computed in their order."""
 
 
 def newest_due_time(
     deployment: DeploymentResponse, now: datetime, watched_since: datetime
 ) -> datetime | None:
-    """The newest time at which a deployment was to run, in UTC; None if there was none yet.
+    """The newest time at which a deployment was due, in UTC; None if there was none yet.
 
-    Only active schedules count, or all of them if none is active. A
-    time before the deployment was created counts if the watchdog ran then: Prefect has lost its
-    database.
+    Only active schedules count, or all of them if none is active. A time before the deployment was
+    created counts if the watchdog ran then: Prefect has lost its database.
     """
     on = [schedule for schedule in deployment.schedules if schedule.active]
     counted, created = on or deployment.schedules, deployment.created
     due = max(filter(None, (last_due(each.schedule, now) for each in counted)), default=None)
     if due is not None and created is not None and due < created <= now:
         return due if watched_since < due else None
-    return max(filter(None, (_owed(each, now) for each in counted)), default=None)
+    return max(filter(None, (_due_time(each, now) for each in counted)), default=None)
 
 
-def _owed(deployed: DeploymentSchedule, now: datetime) -> datetime | None:
+def _due_time(deployed: DeploymentSchedule, now: datetime) -> datetime | None:
     due, changed = last_due(deployed.schedule, now), deployed.updated
     if due is not None and changed is not None and due < changed <= now:
-        # Set since. What it would have asked for before that counts as done by a run of the
-        # former schedule: only a run that is missing for a whole round of the new one is missed.
+        # Before the schedule was changed: a run of the former schedule counts for this time. Only a
+        # run that is absent for a whole round of the new schedule is missed.
         return last_due(deployed.schedule, due - timedelta(seconds=1))
     return due
 
@@ -58,7 +57,7 @@ async def _last_due(schedule: SCHEDULE_TYPES, now: datetime) -> datetime | None:
     newest, look = None, _FIRST_SEARCH
     while look < _LONGEST_SEARCH:
         start = now - look if newest is None else newest + timedelta(seconds=1)
-        # Of a thousand dates at once at most: the next are asked for from the newest on.
+        # Prefect returns at most a thousand dates: the next request starts at the newest.
         found = await dates(start=start, end=now + _LONGEST_SHIFT)
         passed = [date for date in found if date <= now and (newest is None or date > newest)]
         if passed:

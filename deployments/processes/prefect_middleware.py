@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.processes.prefect_access import ORIGINS, SERVER_SECRET, SIGN_IN, basic
-from housing.serving.origins import foreign, is_loopback
+from housing.serving.origins import is_cross_origin, is_loopback
 
 LOOPBACK = ("127.0.0.1", "localhost")
 
@@ -25,7 +25,7 @@ LOOPBACK = ("127.0.0.1", "localhost")
 def guarded(
     app: ASGIApp, host: str, secret: str | None, allowed: str, api_url: str = ""
 ) -> ASGIApp:
-    """`app` behind all checks; `allowed` origins are separated by commas, "*" allows none.
+    """`app` with all checks before it; `allowed` origins are separated by commas, "*" is none.
 
     `api_url` is the API's address as pages use it.
     ValueError where the server listens beyond loopback without an auth string: the names under
@@ -38,7 +38,7 @@ def guarded(
         """Refuse requests and WebSockets of pages of other origins; answer `/sign-in`."""
         if scope["type"] == "lifespan":
             await app(scope, receive, send)
-        elif foreign(scope["headers"], origins):
+        elif is_cross_origin(scope["headers"], origins):
             await _refuse(scope, receive, send)
         elif scope["type"] == "http" and scope["path"] == SIGN_IN and secret is not None:
             answer = _sign_in(Request(scope), secret)
@@ -74,7 +74,7 @@ def content_policy(api_url: str) -> str:
 
 
 def _restricted(send: Send, policy: bytes) -> Send:
-    """No page loads anything of other hosts, and no other page shows an answer in a frame."""
+    """Add headers: no page loads anything from other hosts, or is shown in another's frame."""
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -108,21 +108,23 @@ def _sign_in(request: Request, secret: str) -> Response:
     """The page without credentials; with the right ones the cookie that opens the reports."""
     if "Authorization" not in request.headers:
         return HTMLResponse(_PAGE, headers={"Cache-Control": "no-store"})
-    if not knows(request, secret):
-        return PlainTextResponse("This is not the auth string.", 403)
+    if not is_signed_in(request, secret):
+        return PlainTextResponse(
+            "The auth string is wrong: open the address that `housing up` prints.", 403
+        )
     answer = Response(status_code=204)
     name, value = _cookie(secret)
     answer.set_cookie(name, value, path="/reports", httponly=True, samesite="lax")
     return answer
 
 
-def knows(request: Request, secret: str) -> bool:
+def is_signed_in(request: Request, secret: str) -> bool:
     """Whether a request holds the auth string, or the cookie of a browser that signed in."""
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "basic" and _same(given.strip(), basic(secret)):
+    if scheme.lower() == "basic" and _equal(given.strip(), basic(secret)):
         return True
     name, value = _cookie(secret)
-    return _same(request.cookies.get(name, ""), value)
+    return _equal(request.cookies.get(name, ""), value)
 
 
 def _cookie(secret: str) -> tuple[str, str]:
@@ -131,17 +133,17 @@ def _cookie(secret: str) -> tuple[str, str]:
     return f"reports-{value[:8]}", value
 
 
-def _same(given: str, wanted: str) -> bool:
+def _equal(given: str, wanted: str) -> bool:
     return hmac.compare_digest(given.encode(), wanted.encode())
 
 
 # --- reports --------------------------------------------------------------------------------
 
 
-def beside(inner: ASGIApp, secret: str | None) -> ASGIApp:
-    """`inner`, but for the addresses of reports; `secret` is USER:PASSWORD, or None for anyone.
+def with_reports(inner: ASGIApp, secret: str | None) -> ASGIApp:
+    """`inner` and, below /reports/, the reports; `secret` is USER:PASSWORD, or None for anyone.
 
-    The domain is imported at the first report: the server is quicker up without it.
+    The domain is imported at the first report, so that the server starts sooner.
     """
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -158,7 +160,7 @@ def _report(request: Request, secret: str | None) -> Response:
     from housing.settings import load_settings
     from housing.store.objects.pages import PAGE_HEADERS, media_type, page_storage
 
-    if secret is not None and not knows(request, secret):
+    if secret is not None and not is_signed_in(request, secret):
         ask = {"WWW-Authenticate": 'Basic realm="housing"'}
         return PlainTextResponse("Log in with the user and password of the Prefect UI.", 401, ask)
     if request.method not in ("GET", "HEAD"):

@@ -26,7 +26,7 @@ def main() -> None:
     from prefect.server.api.server import create_app
     from prefect.settings import get_current_settings
 
-    from deployments.processes.prefect_middleware import beside, guarded
+    from deployments.processes.prefect_middleware import guarded, with_reports
 
     app: Any = create_app()
     gc.freeze()
@@ -34,7 +34,7 @@ def main() -> None:
     api = get_current_settings().server.api
     secret = None if api.auth_string is None else api.auth_string.get_secret_value()
     if chosen.reports:
-        app = beside(app, secret)
+        app = with_reports(app, secret)
     try:
         ui = get_current_settings().server.ui
         app = guarded(app, chosen.host, secret, api.cors_allowed_origins, ui.api_url or "")

@@ -64,7 +64,7 @@ class Service:
 
 
 def services(home: Path, port: int, api_port: int, secret: str) -> tuple[Service, ...]:
-    """The server first, because the others need it; they stop in reverse order."""
+    """The services, the server first, as the others need it; they stop in reverse order."""
     url = servers.api_url(port)
     client = prefect_access.client_settings(url, secret)
     logs = home / "prefect"
@@ -112,7 +112,7 @@ def up(home: Path, port: int, api_port: int, say: Say) -> None:
             _start_all(watched, show, stopping)
             if not stopping():
                 servers.publish_url(home, servers.api_url(port), secret)
-                _say_where(port, api_port, secret, show)
+                _print_addresses(port, api_port, secret, show)
             while not stopping():
                 time.sleep(0.2)
                 for one in watched:
@@ -122,7 +122,7 @@ def up(home: Path, port: int, api_port: int, say: Say) -> None:
 
 
 def _start_all(watched: Sequence[Service], say: Say, stopping: Callable[[], int]) -> None:
-    """One after the other, each once the one before it answers; ServiceNotStarted if not."""
+    """Start services in order, each once the last is healthy; ServiceNotStarted if one is not."""
     for one in watched:
         starting = f"Starting the {one.name} ..."
         say(starting)
@@ -135,7 +135,7 @@ def _start_all(watched: Sequence[Service], say: Say, stopping: Callable[[], int]
             return
 
 
-def _say_where(port: int, api_port: int, secret: str, say: Say) -> None:
+def _print_addresses(port: int, api_port: int, secret: str, say: Say) -> None:
     ui = servers.api_url(port).removesuffix("/api")
     say(f"Prefect UI:  {prefect_access.sign_in_url(ui, secret)}")
     say(f"Deployments: {ui}/v2/deployments")
@@ -144,7 +144,7 @@ def _say_where(port: int, api_port: int, secret: str, say: Say) -> None:
 
 
 def _supervise(one: Service, say: Say) -> None:
-    """Start again what has ended."""
+    """Restart the service if it has ended."""
     child = one.child
     if child is None:
         if time.monotonic() >= one.again_at:
@@ -185,9 +185,9 @@ def _single_instance(home: Path) -> Iterator[None]:
 
 
 def _catch_signals() -> Callable[[], int]:
-    """Note signals to end instead of dying of them; returns how many were received.
+    """Count termination signals instead of exiting; returns a function that gives their number.
 
-    SIGHUP is a terminal that was closed; where it is ignored, by `nohup`, it stays so.
+    SIGHUP is a closed terminal; where it is ignored, by `nohup`, it stays ignored.
     """
     received: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -26,7 +26,7 @@ from housing.settings import load_settings
 from housing.store.database.open import open_store
 from housing.store.runs import watchdog_marks
 
-AT_ONCE = 4  # runs; the lease lets only one of them retrain
+MAX_RUNS = 4  # runs; the lease lets only one of them retrain
 STOP_SECONDS = 45.0  # for runs to stop safely, of the 60 that the supervisor waits
 MARK_SECONDS = 5.0  # for the marks that they were stopped
 REPORT_SECONDS = 1.0  # for the final state of a run to reach the server
@@ -40,7 +40,7 @@ class GracefulRunner(Runner):
 
     When the server is away for half a minute, Prefect's stops observing cancellations for good.
     This one then ends as soon as it has no runs, and its supervisor starts it again. Until then,
-    runs find out by themselves that they are cancelled (`tasks.termination`).
+    runs poll whether they are cancelled (`tasks.termination`).
     """
 
     leaving = False
@@ -88,7 +88,7 @@ def _stop_runs_and_leave() -> None:
     for pid in children():
         os.kill(pid, signal.SIGKILL)
     logging.shutdown()
-    os._exit(0)  # the way out through Prefect's event loop is a stack trace, and nothing is left
+    os._exit(0)  # leaving through Prefect's event loop prints a stack trace
 
 
 def mark_stops(pids: Iterable[int]) -> None:
@@ -129,21 +129,21 @@ def main() -> None:
 
 
 async def serve(built: Sequence[RunnerDeployment]) -> None:
-    """Until SIGTERM. Schedules stay on through a restart: no run is lost to an upgrade."""
-    runner = GracefulRunner(name="housing", pause_on_shutdown=False, limit=AT_ONCE)
+    """Serve until SIGTERM. Schedules stay active through a restart, so an upgrade loses no run."""
+    runner = GracefulRunner(name="housing", pause_on_shutdown=False, limit=MAX_RUNS)
     with get_client(sync_client=True) as client:
         for deployment in built:
-            keep_switches(client, deployment)
+            keep_schedules(client, deployment)
     for deployment in built:
         await runner.aadd_deployment(deployment)
     print(f"Serving {', '.join(d.name for d in built)}.", flush=True)  # noqa: T201 - its log
     await runner.start()
 
 
-def keep_switches(client: SyncPrefectClient, deployment: RunnerDeployment) -> None:
-    """Keep a registration from switching on what is off, and from replacing an equal schedule.
+def keep_schedules(client: SyncPrefectClient, deployment: RunnerDeployment) -> None:
+    """Have the registration keep which schedules are active, and equal ones as they are.
 
-    Prefect's own deploy switches all schedules on and recreates them, which loses their start.
+    Prefect's own deploy activates all schedules and recreates them, which loses their start.
     """
     try:
         found = client.read_deployment_by_name(deployment.full_name)

@@ -27,7 +27,7 @@ from housing.store.database.engine import Store
 from housing.store.database.open import open_store
 from housing.store.runs import outbox
 
-EVERY = 10.0  # seconds
+ROUND_SECONDS = 10.0
 
 log = logging.getLogger("housing")
 
@@ -67,7 +67,7 @@ def watch(stopped: threading.Event, beat: Path | None = None, *, once: bool = Fa
             away = True
         if once:
             break
-        stopped.wait(EVERY)
+        stopped.wait(ROUND_SECONDS)
     return not away
 
 
@@ -105,7 +105,7 @@ def run(beat: Path | None = None, *, once: bool = False) -> bool:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     if not once:
-        log.info("Watching the runs, every %.0f s, until SIGTERM.", EVERY)
+        log.info("Watching the runs, every %.0f s, until SIGTERM.", ROUND_SECONDS)
     return watch(stopped, beat, once=once)
 
 

@@ -1,4 +1,4 @@
-"""Late runs: the newest runs, older ones are skipped, one that never began is started and reported.
+"""Late runs: the newest one runs, older ones are skipped; a missed run is started and reported.
 
 An outage may leave several runs waiting, or none where the run was cancelled or never made.
 Either way one run is enough: it does the work of all that were missed. When a run was due is
@@ -37,16 +37,16 @@ START_GRACE = timedelta(minutes=2)
 SKEW = timedelta(minutes=2)
 """Largest assumed clock difference between this process and one that runs the pipeline."""
 
-WATCHED = "nightly watched for the first time"
+FIRST_WATCHED = "nightly watched for the first time"
 """The mark of a store's first watchdog: runs that were due before it are not started."""
 
-ON_ITS_WAY = (StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING)
+ACTIVE = (StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING)
 
 
 def skip_older(client: SyncPrefectClient) -> Iterator[str]:
     """Skip all but the newest of the scheduled runs that are late; yields a message for each."""
-    waiting = _due(client, utc_now(), StateType.SCHEDULED)
-    # One that has run before waited for a person's answer, and is being resumed.
+    waiting = _due_runs(client, utc_now(), StateType.SCHEDULED)
+    # One that has run before waited for a decision, and is being resumed.
     scheduled = [run for run in waiting if run.auto_scheduled and run.run_count == 0]
     for run in scheduled[1:]:
         newest = scheduled[0].expected_start_time
@@ -63,11 +63,11 @@ def start_missed_run(client: SyncPrefectClient, store: Store, settings: Settings
     due = (
         None
         if deployment is None
-        else newest_due_time(deployment, now, watchdog_marks.mark(store, WATCHED))
+        else newest_due_time(deployment, now, watchdog_marks.mark(store, FIRST_WATCHED))
     )
     if deployment is None or due is None or now - due < START_GRACE:
         return
-    if _ran(store, due, now, "completed", "failed") or _runs(store):
+    if _ran_since(store, due, now, "completed", "failed") or _run_in_progress(store):
         return
     if _cancelled_by_user(client, store, due, now):
         return
@@ -76,7 +76,7 @@ def start_missed_run(client: SyncPrefectClient, store: Store, settings: Settings
     if next_step is None and _start(client, store, deployment, due):
         next_step = "It is started now."
         yield f"The run due at {local:%Y-%m-%d %H:%M %Z} did not complete; it is started now"
-    if not _ran(store, due, now, "crashed", "cancelled"):
+    if not _ran_since(store, due, now, "crashed", "cancelled"):
         look = "See whether a runner is at work: `housing up`, or the service `worker`."
         _report_missed(store, settings, local, next_step or look)
 
@@ -85,9 +85,9 @@ def report_without_server(store: Store, settings: Settings) -> None:
     """Alert the team about a missed run while the Prefect server does not answer."""
     now = utc_now()
     due = last_due(_schedule(settings), now)
-    if due is None or _runs(store) or not _any(store, run_rows.c.started_at < due):
+    if due is None or _run_in_progress(store) or not _exists(store, run_rows.c.started_at < due):
         return  # or nothing has run here yet
-    if not _ran(store, due, now, "completed", "failed", "crashed", "cancelled"):
+    if not _ran_since(store, due, now, "completed", "failed", "crashed", "cancelled"):
         local = due.astimezone(ZoneInfo(settings.schedules.timezone))
         next_step = "The Prefect server does not answer: see its log, or start `housing up`."
         _report_missed(store, settings, local, next_step)
@@ -115,11 +115,11 @@ def _start(
     A run that kills its machine must not do so all day: there is one start for a due time, and
     another after each refusal, as a run that met another has done nothing.
     """
-    refused = _between(due, utc_now()), run_rows.c.status == "refused"
+    refused = _began_since(due, utc_now()), run_rows.c.status == "refused"
     count = sa.select(sa.func.count()).select_from(run_rows).where(*refused)
     with store.read() as connection:
         key = f"made-up-for-{due.isoformat()}-{connection.execute(count).scalar_one()}"
-        if watchdog_marks.set_at(connection, key) or _due(client, utc_now(), *ON_ITS_WAY):
+        if watchdog_marks.set_at(connection, key) or _due_runs(client, utc_now(), *ACTIVE):
             return False
     run = client.create_flow_run_from_deployment(
         deployment.id, tags=[TAG, "made up for"], idempotency_key=key
@@ -148,7 +148,7 @@ def _schedule(settings: Settings) -> CronSchedule:
     return CronSchedule(cron=settings.schedules.retrain, timezone=settings.schedules.timezone)
 
 
-def _due(client: SyncPrefectClient, now: datetime, *types: StateType) -> list[FlowRun]:
+def _due_runs(client: SyncPrefectClient, now: datetime, *types: StateType) -> list[FlowRun]:
     """Nightly runs whose time has come, in these states: the newest 200, newest first."""
     waiting = {"state": {"type": {"any_": types}}, "expected_start_time": {"before_": now}}
     return client.read_flow_runs(
@@ -168,7 +168,7 @@ def _cancelled_by_user(
     Prefect's database may be lost.
     """
     key = f"nightly due {due.isoformat()} was cancelled"
-    found = _due(client, now, StateType.CANCELLED, StateType.CANCELLING, StateType.PAUSED)
+    found = _due_runs(client, now, StateType.CANCELLED, StateType.CANCELLING, StateType.PAUSED)
     if any(run.expected_start_time and run.expected_start_time >= due for run in found):
         watchdog_marks.mark(store, key)
         return True
@@ -176,26 +176,26 @@ def _cancelled_by_user(
         return watchdog_marks.set_at(connection, key) is not None
 
 
-def _ran(store: Store, due: datetime, now: datetime, *statuses: str) -> bool:
+def _ran_since(store: Store, due: datetime, now: datetime, *statuses: str) -> bool:
     """Whether a run since `due` is in one of these states."""
-    return _any(store, _between(due, now), run_rows.c.status.in_(statuses))
+    return _exists(store, _began_since(due, now), run_rows.c.status.in_(statuses))
 
 
-def _runs(store: Store) -> bool:
+def _run_in_progress(store: Store) -> bool:
     """Whether a run is in progress, whenever it began."""
-    return _any(store, run_rows.c.kind.in_(runs.LEASED), run_rows.c.status == "running")
+    return _exists(store, run_rows.c.kind.in_(runs.LEASED), run_rows.c.status == "running")
 
 
-def _between(due: datetime, now: datetime) -> sa.ColumnElement[bool]:
-    """Runs that began since `due`, by clocks that need not agree with this one's.
+def _began_since(due: datetime, now: datetime) -> sa.ColumnElement[bool]:
+    """SQL condition: a retraining run that began since `due`, but for clock differences.
 
-    One that began in the future ran while a clock was wrong, and says nothing about `due`.
+    One that began in the future ran while a clock was wrong: it does not count.
     """
     began = run_rows.c.started_at
     return sa.and_(run_rows.c.kind.in_(runs.RETRAINING), began >= due - SKEW, began <= now + SKEW)
 
 
-def _any(store: Store, *conditions: sa.ColumnElement[bool]) -> bool:
+def _exists(store: Store, *conditions: sa.ColumnElement[bool]) -> bool:
     with store.read() as connection:
         query = sa.select(run_rows.c.id).where(*conditions).limit(1)
         return connection.execute(query).first() is not None

@@ -27,17 +27,17 @@ from tasks.run_labels import TAG, rename_run
 
 UNFINISHED = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING)
 
-STARTING = timedelta(minutes=5)
+START_GRACE = timedelta(minutes=5)
 """Time that a run may take to record its row in our store: imports, a slow disk."""
 
-ENDING = timedelta(seconds=30)
+END_GRACE = timedelta(seconds=30)
 """Time between the end of a run in our store and its end in Prefect."""
 
-WITHOUT_ROW = timedelta(hours=6)
+ROWLESS_GRACE = timedelta(hours=6)
 """Age from which a run without a row (rollback, backup, ...) counts as dead."""
 
 
-UNHEARD = timedelta(seconds=45)
+STOP_GRACE = timedelta(seconds=45)
 """Time that Prefect's worker takes to stop a cancelled run: SIGTERM, and SIGKILL 30 s later."""
 
 
@@ -91,7 +91,7 @@ def end_state(run: FlowRun, row: Row[Any] | None, why: str) -> State[None]:
 
 def _stop(store: Store, run: FlowRun, now: datetime) -> list[str]:
     """Send SIGTERM, once, to a run of this host that was cancelled and not stopped."""
-    if run.state is None or not run.state.is_cancelling() or now - run.state.timestamp < UNHEARD:
+    if run.state is None or not run.state.is_cancelling() or now - run.state.timestamp < STOP_GRACE:
         return []
     row, key = _newest_row(store, run), f"flow run {run.id} was cancelled"
     with store.read() as connection:
@@ -135,18 +135,18 @@ def why_dead(store: Store, run: FlowRun, now: datetime) -> str | None:
     if newest is None:
         if TAG not in run.tags:
             return None  # another program's, on a server that it shares
-        grace = WITHOUT_ROW if run.state_type is StateType.RUNNING else STARTING
+        grace = ROWLESS_GRACE if run.state_type is StateType.RUNNING else START_GRACE
         since = now - began
         return f"it has given no sign of life for {since}" if since > grace else None
     if newest.status == "running":
         return None  # or `mark_dead` would have marked it
     # Either it is about to end in Prefect's store too, or it is on its way up again.
     ended = newest.finished_at
-    ending = timedelta(0) if newest.status == "crashed" else ENDING  # its process is gone
-    grace = STARTING if began > ended else ending
+    end_grace = timedelta(0) if newest.status == "crashed" else END_GRACE  # its process is gone
+    grace = START_GRACE if began > ended else end_grace
     with store.read() as connection:
         if began > ended and approvals.of_run(connection, newest.id) is not None:
-            grace = WITHOUT_ROW  # it carries out a decision, which has no row
+            grace = ROWLESS_GRACE  # it carries out a decision, which has no row
     return f"r{newest.id} is {newest.status}" if now - max(began, ended) >= grace else None
 
 

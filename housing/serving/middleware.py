@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from housing.serve_options import ServeOptions
-from housing.serving.origins import foreign
+from housing.serving.origins import is_cross_origin
 from housing.serving.problems import problem
 
 PUBLIC_PATHS = frozenset({"/health"})
@@ -129,7 +129,7 @@ class AccessMiddleware:
                 "log-in with any user name.",
                 headers={"WWW-Authenticate": 'Basic realm="housing", charset="UTF-8"'},
             )
-        if foreign(scope["headers"]):
+        if is_cross_origin(scope["headers"]):
             return problem(403, "A web page of another origin may not use this server.")
         length = headers.get("content-length", "")
         if length.isdigit() and int(length) > limit.bytes:

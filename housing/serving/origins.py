@@ -11,7 +11,7 @@ _OTHERS = (b"cross-site", b"same-site")
 """Values of Sec-Fetch-Site for another origin; another port of one host is the same site."""
 
 
-def foreign(headers: Iterable[tuple[bytes, bytes]], allowed: Collection[str] = ()) -> bool:
+def is_cross_origin(headers: Iterable[tuple[bytes, bytes]], allowed: Collection[str] = ()) -> bool:
     """Whether a page of an origin that is neither the server's own nor `allowed` sent a request.
 
     A browser names the page's origin with every request that can change something, and a page

@@ -93,7 +93,7 @@ def test_each_crashed_run_is_one_line_of_the_log(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(zombie_runs, "STARTING", timedelta(0))
+    monkeypatch.setattr(zombie_runs, "START_GRACE", timedelta(0))
     with_row, silent, reported = (
         client.create_flow_run(nightly, state=Scheduled(), tags=["housing"]) for _ in range(3)
     )

@@ -25,7 +25,7 @@ from prefect.states import Cancelled, Completed, Crashed, Running, Scheduled, Su
 
 from deployments.due_times import last_due, newest_due_time
 from deployments.processes.prefect_server import free_port
-from deployments.processes.worker import keep_switches
+from deployments.processes.worker import keep_schedules
 from deployments.watchdog import main, missed_runs
 from deployments.watchdog.missed_runs import report_without_server, start_missed_run
 from flows.nightly import nightly
@@ -388,7 +388,7 @@ def register(client: SyncPrefectClient, cron: str | None) -> None:
     schedule = None if cron is None else Cron(cron, timezone="UTC")
     built = nightly.to_deployment(name="nightly", schedule=schedule)
     assert isinstance(built, RunnerDeployment)
-    keep_switches(client, built)
+    keep_schedules(client, built)
     built.apply()
 
 

@@ -291,12 +291,12 @@ def test_only_the_newest_late_run_is_kept(
 ) -> None:
     late = [_late(client, deployment, hours) for hours in (48, 24, 0.1)]
     assert list(skip_older(client)) == [], "runs that a person asked for are all theirs"
-    found = missed_runs._due
+    found = missed_runs._due_runs
 
     def as_scheduled(*arguments: object) -> list[FlowRun]:
         return [r.model_copy(update={"auto_scheduled": True}) for r in found(*arguments)]  # type: ignore[arg-type]
 
-    monkeypatch.setattr(missed_runs, "_due", as_scheduled)
+    monkeypatch.setattr(missed_runs, "_due_runs", as_scheduled)
     assert len(list(skip_older(client))) == 2
     states = [client.read_flow_run(run.id).state for run in late]
     assert [s.name for s in states[:2]] == ["Skipped", "Skipped"]
@@ -310,11 +310,11 @@ def test_a_run_that_is_resumed_is_not_a_late_one(
     resumed, late = (_late(client, deployment, hours) for hours in (24, 0.1))
     client.set_flow_run_state(resumed.id, Running(), force=True)
     client.set_flow_run_state(resumed.id, Scheduled(name="Resuming"), force=True)
-    found = missed_runs._due
+    found = missed_runs._due_runs
 
     def as_scheduled(*arguments: object) -> list[FlowRun]:
         return [r.model_copy(update={"auto_scheduled": True}) for r in found(*arguments)]  # type: ignore[arg-type]
 
-    monkeypatch.setattr(missed_runs, "_due", as_scheduled)
+    monkeypatch.setattr(missed_runs, "_due_runs", as_scheduled)
     assert list(skip_older(client)) == []
     assert client.read_flow_run(late.id).state_type.value == "SCHEDULED"
