@@ -87,18 +87,18 @@ def axis_labels(values: Sequence[float]) -> list[str]:
     """Distinct labels of the ticks of an axis, all on one scale (k, M, bn; else an exponent)."""
     top = max(map(abs, values), default=0.0)
     scale, suffix = next(((s, name) for s, name in _SCALES if top >= 10 * s), (1.0, ""))
-    places = _places([value / scale for value in values])
-    if places > 6 or top >= 1e14:
+    decimals = _decimals([value / scale for value in values])
+    if decimals > 6 or top >= 1e14:
         return _exponents(values)
-    return [_signed(f"{v / scale:,.{places}f}", suffix) for v in values]
+    return [_signed(f"{v / scale:,.{decimals}f}", suffix) for v in values]
 
 
-def _places(values: Sequence[float]) -> int:
+def _decimals(values: Sequence[float]) -> int:
     """Decimals by which ticks differ; one more where their step is 2.5."""
     step = min((abs(b - a) for a, b in pairwise(values) if a != b), default=0.0)
     step = step or max(map(abs, values), default=0.0) or 1.0
-    places: int = max(0, math.ceil(-math.log10(step) - 1e-9))
-    return places + int(round(step * 10**places, 6) != round(step * 10**places))
+    decimals: int = max(0, math.ceil(-math.log10(step) - 1e-9))
+    return decimals + int(round(step * 10**decimals, 6) != round(step * 10**decimals))
 
 
 def _exponents(values: Sequence[float]) -> list[str]:
@@ -130,13 +130,13 @@ def parameter(value: Any) -> Any:
 
 def change_labels(values: Sequence[float]) -> list[str]:
     """Distinct labels of ticks that are relative changes."""
-    digits = _places([100 * value for value in values])
+    digits = _decimals([100 * value for value in values])
     return [change(value, digits) for value in values]
 
 
 def share_labels(values: Sequence[float]) -> list[str]:
     """Distinct labels of ticks that are shares."""
-    digits = _places([100 * value for value in values])
+    digits = _decimals([100 * value for value in values])
     return [percent(value, digits) for value in values]
 
 

@@ -184,7 +184,7 @@ class Settings(BaseSettings):
     def _apart_from_the_blobs(cls, value: str, info: ValidationInfo) -> str:
         if "blob_url" not in info.data:
             return value  # it has a fault of its own
-        blobs, backup = _place(info.data["blob_url"]), _place(value)
+        blobs, backup = _comparable_path(info.data["blob_url"]), _comparable_path(value)
         if blobs.is_relative_to(backup) or backup.is_relative_to(blobs):
             raise ValueError(
                 "it and HOUSING_BLOB_URL are the same location, or one is in the other"
@@ -239,8 +239,8 @@ class Settings(BaseSettings):
         folders = [url.removeprefix("file://") for url in (self.blob_url, self.backup_url)]
         if any("://" in folder for folder in folders):
             return False
-        places = [_existing_parent(Path(folder)) for folder in folders]
-        return places[0].stat().st_dev == places[1].stat().st_dev
+        parents = [_existing_parent(Path(folder)) for folder in folders]
+        return parents[0].stat().st_dev == parents[1].stat().st_dev
 
     @property
     def backup_fault(self) -> str:
@@ -280,7 +280,7 @@ def _is_group(kind: Any) -> TypeGuard[type[BaseModel]]:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
-def _place(url: str) -> Path:
+def _comparable_path(url: str) -> Path:
     """A URL as a path that can be compared with another one's."""
     path = url.removeprefix("file://")
     return Path(path) if "://" in path else Path(path).expanduser().resolve()

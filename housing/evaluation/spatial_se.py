@@ -114,7 +114,7 @@ def spatial_cells(x: Values, y: Values, side: float) -> SpatialCells:
 
 
 def _occupied(where: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], Cells]:
-    """The different places (m, 2) on a grid, and which of them each one is (n,)."""
+    """The distinct cells (m, 2) of a grid, and which of them each one is (n,)."""
     if not len(where):
         return where, np.zeros(0, dtype=np.int64)
     low, span = where.min(axis=0), np.ptp(where, axis=0) + 1
@@ -174,7 +174,7 @@ def spatial_error(
     `weights` (n,), of any sum: with which the mean that was taken off was formed; even where None.
     Taking it off takes variance with it, the more the longer the bandwidth: that is put back. The
     degrees of freedom are Satterthwaite's, from how the variance (and not the number of rows)
-    spreads over places. Infinite with fewer than two cells.
+    spreads over cells. Infinite with fewer than two cells.
     """
     n, cells = len(influence), where.cells
     if cells < 2:

@@ -42,7 +42,7 @@ NO_CATEGORY = -1
 class Block:
     """Features that are computed from some columns, all numbers or all categories."""
 
-    places: npt.NDArray[np.int64]  # of the columns, in NUMBERS or CATEGORIES
+    indices: npt.NDArray[np.int64]  # of the columns, in NUMBERS or CATEGORIES
     categories: bool
     function: Function
 
@@ -64,26 +64,26 @@ class ArrayFeatures:
             rounding = [to_float32] * isinstance(first, RoundedColumns)
             after = _chain([*rounding, *(_function(step, ()) for step in others)])
             return cls(tuple(_blocks(first)), after)
-        except _NotKnown:
+        except _Unsupported:
             return None
 
     def compute(self, numbers: Floats, categories: Floats) -> Floats:
         """Features, shape (n, features), of numbers (n, NUMBERS) and codes (n, CATEGORIES)."""
         found = [
-            block.function((categories if block.categories else numbers)[:, block.places])
+            block.function((categories if block.categories else numbers)[:, block.indices])
             for block in self.blocks
         ]
         features: Floats = self.after(np.hstack(found))
         return features
 
 
-class _NotKnown(Exception):
+class _Unsupported(Exception):
     """A transformer that can only compute on frames."""
 
 
 def _blocks(columns: ColumnTransformer) -> Iterator[Block]:
     if columns.transformer_weights:
-        raise _NotKnown
+        raise _Unsupported
     for _, transformer, names in columns.transformers_:
         if isinstance(transformer, str) and transformer == "drop":
             continue
@@ -92,11 +92,11 @@ def _blocks(columns: ColumnTransformer) -> Iterator[Block]:
             continue
         for known, categorical in ((NUMBERS, False), (CATEGORIES, True)):
             if set(names) <= set(known):
-                places = np.array([known.index(name) for name in names], dtype=np.int64)
-                yield Block(places, categorical, _function(transformer, names))
+                indices = np.array([known.index(name) for name in names], dtype=np.int64)
+                yield Block(indices, categorical, _function(transformer, names))
                 break
         else:
-            raise _NotKnown
+            raise _Unsupported
 
 
 def _function(transformer: Any, names: Sequence[str]) -> Function:
@@ -106,7 +106,7 @@ def _function(transformer: Any, names: Sequence[str]) -> Function:
     for kind, read in _KINDS.items():
         if isinstance(transformer, kind):
             return read(transformer, names)
-    raise _NotKnown
+    raise _Unsupported
 
 
 def _chain(functions: list[Function]) -> Function:
@@ -122,16 +122,16 @@ def _derived(transformer: FunctionTransformer, _: Sequence[str]) -> Function:
     if transformer.func is None:
         return _chain([])
     if transformer.func is not compute:
-        raise _NotKnown
+        raise _Unsupported
     return partial(compute, columns=transformer.kw_args["columns"])
 
 
 def _filled(imputer: SimpleImputer, _: Sequence[str]) -> Function:
     values = np.asarray(imputer.statistics_)
     if imputer.add_indicator or imputer.missing_values == imputer.missing_values:
-        raise _NotKnown
+        raise _Unsupported
     if values.dtype.kind != "f" or np.isnan(values).any():
-        raise _NotKnown
+        raise _Unsupported
     return lambda rows: np.where(np.isnan(rows), values, rows)
 
 
@@ -156,14 +156,14 @@ def _levels(encoder: Any, names: Sequence[str]) -> list[npt.NDArray[Any]]:
         codes = {text: code for code, text in enumerate(schema.CATALOGUE[name].categories)}
         known = [level for level in levels if level == level]  # a gap is a level of its own
         if name in CATEGORIES and not set(known) <= codes.keys():
-            raise _NotKnown
+            raise _Unsupported
         found.append(np.array([codes.get(x, x) if x == x else NO_CATEGORY for x in levels]))
     return found
 
 
 def _hot(encoder: OneHotEncoder, names: Sequence[str]) -> Function:
     if encoder.handle_unknown != "ignore" or encoder.drop is not None or encoder.min_frequency:
-        raise _NotKnown
+        raise _Unsupported
     levels = _levels(encoder, names)
     return lambda rows: np.hstack(
         [(rows[:, [i]] == each).astype(np.float64) for i, each in enumerate(levels)]
@@ -172,7 +172,7 @@ def _hot(encoder: OneHotEncoder, names: Sequence[str]) -> Function:
 
 def _numbered(encoder: OrdinalEncoder, names: Sequence[str]) -> Function:
     if encoder.handle_unknown != "use_encoded_value" or encoder.min_frequency:
-        raise _NotKnown
+        raise _Unsupported
     levels = _levels(encoder, names)
 
     def numbered(rows: Floats) -> Floats:
@@ -187,7 +187,7 @@ def _numbered(encoder: OrdinalEncoder, names: Sequence[str]) -> Function:
 
 def _side_by_side(union: FeatureUnion, names: Sequence[str]) -> Function:
     if union.transformer_weights:
-        raise _NotKnown
+        raise _Unsupported
     functions = [
         _function(each, names)
         for _, each in union.transformer_list

@@ -13,15 +13,15 @@ _STEPS = 2**16 - 1
 _SPREAD = ((8, 0x00FF00FF), (4, 0x0F0F0F0F), (2, 0x33333333), (1, 0x55555555))
 
 
-def along_curve(places: Floats) -> npt.NDArray[np.int64]:
+def along_curve(positions: Floats) -> npt.NDArray[np.int64]:
     """Numbers of the rows along a Z-order curve (Morton, 1966), shape (n,); gaps come first.
 
-    `places` has shape (n, d); its first two columns count.
+    `positions` has shape (n, d); its first two columns count.
     """
-    if not len(places):
+    if not len(positions):
         return np.empty(0, dtype=np.int64)
-    code = np.zeros(len(places), dtype=np.uint64)
-    for axis, values in enumerate(places[:, :2].T):
+    code = np.zeros(len(positions), dtype=np.uint64)
+    for axis, values in enumerate(positions[:, :2].T):
         steps = _steps(values)
         for shift, mask in _SPREAD:  # a gap after each of the 16 bits
             steps = (steps | (steps << np.uint64(shift))) & np.uint64(mask)

@@ -29,8 +29,8 @@ class Neighbourhood:
 
     distance: Floats  # in the coordinates' unit, shape (n, k)
     label: Floats  # shape (n, k)
-    theirs: Floats  # coordinates and standardised covariates, shape (n, k, places + c)
-    own: Floats  # the same of the row itself, shape (n, places + c)
+    theirs: Floats  # coordinates and standardised covariates, shape (n, k, n_coordinates + c)
+    own: Floats  # the same of the row itself, shape (n, n_coordinates + c)
     n_coordinates: int  # coordinates
 
 

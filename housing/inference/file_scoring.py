@@ -20,7 +20,7 @@ from pyarrow import csv as arrow_csv
 from housing.errors import FileUnreadable
 from housing.inference.columns import NUMBER_FEATURES, Columns, columns_of_frame
 from housing.inference.loaded_model import LoadedModel, Predictions
-from housing.quality.values import complaint, first_fault, read_columns
+from housing.quality.values import fault_message, first_fault, read_columns
 from housing.schema import (
     CATALOGUE,
     FEATURES,
@@ -137,7 +137,7 @@ def _checked(frame: pd.DataFrame) -> tuple[Columns, Ids, list[str | None]]:
     errors: list[str | None] = [None] * len(frame)
     for row in np.flatnonzero(first >= 0).tolist():
         code, column, _ = faults[first[row]]
-        errors[row] = f"{column}: {complaint(code, column, frame[column].iloc[row])}"
+        errors[row] = f"{column}: {fault_message(code, column, frame[column].iloc[row])}"
     return columns_of_frame(pd.DataFrame(typed)), ids, errors
 
 

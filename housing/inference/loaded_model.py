@@ -218,7 +218,7 @@ VALUE, NEARBY = f"{MARK}value", f"{MARK}nearby"
 def calibration_of(store: Store, model: Row[Any], fitted: Any) -> tuple[Calibration, TrainingIndex]:
     """The stored calibration of a model; it is computed and stored if there is none.
 
-    A model that `reproduce --keep` brought back may have one whose places were pruned.
+    A model that `reproduce --keep` brought back may have one whose training index was pruned.
     """
     with store.read() as connection:
         row = calibrations.get(connection, model.id)

@@ -78,9 +78,9 @@ def prune(
     owner = f"the prune of {actor()}"
     with (
         lease.held_lease(store, owner=owner, name=RUN) as fenced,
-        lease.held_lease(store, owner=owner, name=MAINTENANCE) as upkeep,
+        lease.held_lease(store, owner=owner, name=MAINTENANCE) as maintenance,
     ):
-        pruner = _Pruner(fenced, upkeep, settings, age)
+        pruner = _Pruner(fenced, maintenance, settings, age)
         return pruner.plan().counts() if dry_run else _recorded(fenced, pruner, flow_run)
 
 
@@ -127,10 +127,10 @@ class _Plan:
 
 
 class _Pruner:
-    """One pass over both locations; `upkeep` is the store fenced by the lease of backups."""
+    """One pass over both locations; `maintenance` is the store fenced by the lease of backups."""
 
-    def __init__(self, store: Store, upkeep: Store, settings: Settings, age: int) -> None:
-        self.store, self.upkeep = store, upkeep
+    def __init__(self, store: Store, maintenance: Store, settings: Settings, age: int) -> None:
+        self.store, self.maintenance = store, maintenance
         self.settings, self.policy, self.age = settings, settings.retention, age
         self.pages = page_storage(settings)
 
@@ -181,10 +181,10 @@ class _Pruner:
     def act(self, plan: _Plan) -> PruneResult:
         """Delete it, except what has come into use since the plan was made; then pack batches."""
         deleted, size = deletion.delete_marked(self.store, self._mark())
-        orphans = deletion.delete_unnamed(self.store, plan.orphans)
+        orphans = deletion.delete_unreferenced(self.store, plan.orphans)
         for id_ in plan.backups:
             self._drop_backup(id_)
-        copies = deletion.delete_copies(self.upkeep, plan.copies)
+        copies = deletion.delete_copies(self.maintenance, plan.copies)
         with self.store.write() as connection:
             unread = self._unread(connection)
             records = sum(connection.execute(sa.delete(t).where(w)).rowcount for t, w in unread)
@@ -238,7 +238,7 @@ class _Pruner:
     def _drop_backup(self, id_: str) -> None:
         """Fenced by the lease of backups: no backup relies on this one meanwhile."""
         this = (backups.c.snapshot == id_) & (backups.c.url == self.store.backup.url)
-        with self.upkeep.write() as connection:
+        with self.maintenance.write() as connection:
             connection.execute(backups.update().where(this).values(pruned_at=utc_now()))
             snapshots.remove_manifest(self.store.backup, id_)
         snapshots.remove(self.store.backup, id_)
@@ -262,13 +262,13 @@ def old_files(
 
     The age is not needed for safety: it saves a writer from storing its bytes again.
     """
-    unnamed = (
+    unreferenced = (
         name
         for name in storage.names()
         for blob in [BLOB_NAME.fullmatch(name)]
         if is_scratch(name) or (blob and blob["digest"] not in wanted)
     )
-    return _older(storage, unnamed, policy)
+    return _older(storage, unreferenced, policy)
 
 
 def _older(storage: DurableFileSystem, names: Iterable[str], policy: RetentionPolicy) -> list[str]:

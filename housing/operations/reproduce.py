@@ -52,7 +52,7 @@ def reproduce(
 ) -> Reproduced:
     """Fit the model again and compare; with `keep`, and the same bytes, they are stored again.
 
-    That brings back a model which was pruned, or lost in both places. Corrupt where the training
+    That restores a model that was pruned, or lost in store and backup. Corrupt where the training
     rows are not those that are recorded with the model.
     """
     with store.read() as connection:

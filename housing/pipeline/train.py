@@ -292,7 +292,7 @@ def fit(store: Store, run: RunContext, search: int, settings: Settings) -> int:
     with one_thread():  # for a few rows, waking others takes longer than they save
         golden = artifacts.put_golden(store, rows, fitted.model.predict(rows))
     if known is not None:
-        return registry.bring_back(store, known, artifact, golden)
+        return registry.restore_artifact(store, known, artifact, golden)
     facts = {
         "search": search,
         "ensemble_size": plan.ensemble_size,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from housing.quality.table import RawTable
-from housing.quality.values import LONGEST_SHOWN, Fault, complaint
+from housing.quality.values import LONGEST_SHOWN, Fault, fault_message
 from housing.records import Rejection
 from housing.schema import ID_COLUMN, KEY, WORDING
 
@@ -110,4 +110,4 @@ def _example(rows: pd.DataFrame, name: str, line_unit: str) -> str:
         return f"{name}, {line_unit}s {lines}: the same {WORDING.row} twice ({shown})"
     if not row["column"]:
         return f"{where}: {row['value']}"
-    return f"{where}, {row['column']}: {complaint(row['code'], row['column'], row['value'])}"
+    return f"{where}, {row['column']}: {fault_message(row['code'], row['column'], row['value'])}"

@@ -96,7 +96,7 @@ def first_fault(faults: Sequence[Fault], rows: int) -> npt.NDArray[np.int64]:
     return first
 
 
-def complaint(code: str, name: str, value: object = None) -> str:
+def fault_message(code: str, name: str, value: object = None) -> str:
     """The message for a value of the column `name` that breaks the rule `code`."""
     if code == "missing":
         return f"is missing; {_expected(name)} is required"

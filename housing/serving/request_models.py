@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from typing_extensions import TypedDict
 
 from housing.problem import Column
-from housing.quality.values import LONGEST_ID, LONGEST_SHOWN, complaint
+from housing.quality.values import LONGEST_ID, LONGEST_SHOWN, fault_message
 from housing.schema import CATALOGUE, FEATURES, ID_COLUMN, TABLE, WORDING
 
 KEY = WORDING.request_key
@@ -120,7 +120,7 @@ def read(adapter: TypeAdapter[Any], body: bytes) -> list[dict[str, Any]]:
     faults: list[Fault] = [
         {
             "field": f"{key}[{i}].{part}",
-            "message": complaint("exceeds", part, row[part]),
+            "message": fault_message("exceeds", part, row[part]),
             "value": row[part],
             "unit": CATALOGUE[part].unit,
         }
@@ -163,7 +163,7 @@ def _fault(detail: ErrorDetails) -> Fault:
 
 def _column_fault(path: str, code: str, column: Column, value: Any) -> Fault:
     shown = None if code == "missing" else value
-    fault: Fault = {"field": path, "message": complaint(code, column.name, shown)}
+    fault: Fault = {"field": path, "message": fault_message(code, column.name, shown)}
     if code != "missing" and isinstance(value, str | bool | int | float) and code != "not-finite":
         # JSON numbers are floats: an integer of more than 64 bits cannot be written back.
         fault["value"] = float(value) if type(value) is int else value

@@ -47,7 +47,7 @@ def on(short: int) -> pytest.MarkDecorator:
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300), pytest.mark.xdist_group("races")]
 
-UNNAMED = Point("housing.store.objects.deletion:delete_unnamed")
+ORPHANS = Point("housing.store.objects.deletion:delete_unreferenced")
 """A prune has decided which files nothing names."""
 
 MARKED = Point("housing.store.objects.deletion:delete_marked")
@@ -162,7 +162,7 @@ def test_a_whole_prune_between_storing_and_recording(world: Settings, action: st
 @on(1)
 def test_stored_and_recorded_while_a_prune_is_about_to_delete(world: Settings) -> None:
     Paused("ingest", AFTER_PUT).arrive().kill()
-    pruner = Paused("prune_all", UNNAMED).arrive()
+    pruner = Paused("prune_all", ORPHANS).arrive()
     assert run("ingest") == "done"
     assert pruner.finish() == "done"
     nothing_is_lost(world)
@@ -253,7 +253,7 @@ def test_a_blob_is_pruned_while_it_is_about_to_be_healed(world: Settings) -> Non
         with store.read() as connection:
             digest = registry.model(connection, 1).artifact
         store.blobs.remove(name_of(digest, artifacts.FORMAT))
-    healer = Paused("heal_all", Point("housing.store.backups.replication:_bring_back")).arrive()
+    healer = Paused("heal_all", Point("housing.store.backups.replication:_restore_blob")).arrive()
     assert run("prune_all") == "done"
     assert healer.finish() == "done"
     nothing_is_lost(world)
@@ -323,7 +323,7 @@ def test_restored_while_the_empty_store_is_pruned(
 
 
 @on(1)
-@pytest.mark.parametrize("point", [MARKED, DELETING, UNNAMED], ids=["marked", "amid", "orphans"])
+@pytest.mark.parametrize("point", [MARKED, DELETING, ORPHANS], ids=["marked", "amid", "orphans"])
 def test_a_killed_prune_is_simply_run_again(world: Settings, point: Point) -> None:
     Paused("ingest", AFTER_PUT).arrive().kill()
     with open_store(world) as store, store.read() as connection:

@@ -19,7 +19,7 @@ from housing.errors import HousingError, LeaseLost, MirrorUnavailable, NotPossib
 from housing.notify import Message
 from housing.operations.mirror.client import Mlflow
 from housing.operations.mirror.content import digest_of
-from housing.operations.mirror.objects import NotYet, Objects
+from housing.operations.mirror.objects import Objects, RunNotEnded
 from housing.records import Event
 from housing.settings import Settings
 from housing.store.database.engine import MIRROR, Store
@@ -124,7 +124,7 @@ def _send(objects: Objects, result: MirrorResult) -> None:
             progress.report("mirror", done, len(work), name)
             try:
                 result.sent += action() is not False
-            except NotYet:
+            except RunNotEnded:
                 continue
             except (MirrorUnavailable, LeaseLost):
                 raise

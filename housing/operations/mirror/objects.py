@@ -28,7 +28,7 @@ ALIAS = "champion"
 READY = "LOGGED_MODEL_READY"
 
 
-class NotYet(Exception):
+class RunNotEnded(Exception):
     """An object whose run has not ended: a later attempt sends it."""
 
 
@@ -178,7 +178,7 @@ class Objects:
             its = mirrored.run_of_model(connection, row)
             tags = content.version_tags(connection, self.own, row)
         if its is None:
-            raise NotYet
+            raise RunNotEnded
         run = self._known("run", f"r{its.id}") or self.run(its)
         theirs = self._known("model", ours) or self._model(row, run)
         source = f"models:/{theirs}"

@@ -180,12 +180,12 @@ def heal(store: Store, digests: Iterable[str]) -> tuple[str, ...]:
         try:
             store.blobs.get(row.digest, row.suffix)
         except Corrupt:
-            if _bring_back(store, row):
+            if _restore_blob(store, row):
                 healed.append(row.digest)
     return tuple(healed)
 
 
-def _bring_back(store: Store, row: Row[Any]) -> bool:
+def _restore_blob(store: Store, row: Row[Any]) -> bool:
     """Copy a blob back; False if it is intact after all, or was pruned."""
     if not _is_damaged(store, row):
         return False

@@ -117,7 +117,7 @@ def must_own(store: Store, storage: BlobStore) -> str | None:
 
 
 def problems(store: Store) -> Iterator[str]:
-    """Why a run would refuse the files of local places: one message a storage location."""
+    """Why a run would refuse the files of local storage: one message a storage location."""
     for storage in (store.blobs, store.backup):
         if storage.local:
             try:

@@ -129,7 +129,7 @@ run_steps = Table(
 store_identity = Table(
     "store_identity",
     metadata,
-    Column("id", String(32), primary_key=True),  # also in the places of its files
+    Column("id", String(32), primary_key=True),  # also in its storage locations
 )
 
 leases = Table(

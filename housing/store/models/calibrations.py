@@ -23,7 +23,7 @@ def get(connection: Connection, model: int) -> Row[Any] | None:
 
 
 def put(store: Store, model: int, facts: Mapping[str, Any], training_index: pd.DataFrame) -> None:
-    """Store a calibration; one of an earlier time, whose places were pruned, is replaced."""
+    """Store a calibration; an earlier one, whose training index was pruned, is replaced."""
     blob = put_frame(store, training_index)
     with store.write() as connection:
         index = {"training_index": record_blob(connection, blob, "training_index")}

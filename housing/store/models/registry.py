@@ -130,7 +130,7 @@ def must_have_bytes(connection: Connection, row: Row[Any]) -> None:
         raise Pruned(what=f"m{row.id}", day=f"{when:%Y-%m-%d}")
 
 
-def bring_back(store: Store, row: Row[Any], artifact: Blob, golden: Blob) -> int:
+def restore_artifact(store: Store, row: Row[Any], artifact: Blob, golden: Blob) -> int:
     """Restore the bytes of a pruned model, once durable; returns its id.
 
     Pruned if the bytes differ, e.g. because libraries have changed since.

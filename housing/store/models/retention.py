@@ -138,7 +138,7 @@ def outdated_checks(before: datetime) -> sa.ColumnElement[bool]:
     return (readiness_checks.c.checked_at < before) & readiness_checks.c.id.not_in(last)
 
 
-def named(connection: Connection, digests: Collection[str]) -> set[str]:
+def referenced(connection: Connection, digests: Collection[str]) -> set[str]:
     """Those of the digests that some row refers to."""
     found: set[str] = set()
     for _, column in _links():

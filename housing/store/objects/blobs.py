@@ -37,7 +37,7 @@ class Blob:
         if self.store is None:
             return
         if self.store.exists(name):
-            self.store.settle(name)
+            self.store.sync_file(name)
         else:
             self.store.write(name, self.data)
 
@@ -66,7 +66,7 @@ class BlobStore(DurableFileSystem):
         except Corrupt:  # also one that is missing; a damaged copy is written again
             self.write(name, data)
         else:
-            self.settle(name)
+            self.sync_file(name)
         return Blob(digest, suffix, len(data), store=self, data=data)
 
     def get(self, digest: str, suffix: str) -> bytes:

@@ -44,7 +44,7 @@ def delete_marked(store: Store, digests: Sequence[str]) -> tuple[int, int]:
     return files, size
 
 
-def delete_unnamed(store: Store, names: Sequence[str]) -> int:
+def delete_unreferenced(store: Store, names: Sequence[str]) -> int:
     """Delete the files that no row refers to; returns how many."""
     deleted = 0
     for part in batched(names, AT_ONCE):

@@ -103,7 +103,7 @@ class DurableFileSystem:
         """Whether there is such a file."""
         return bool(self._explained(lambda: self._fs.exists(self.at(name))))
 
-    def settle(self, name: str) -> None:
+    def sync_file(self, name: str) -> None:
         """Sync an existing file, so that it survives a loss of power."""
         if not self.local:
             return

@@ -117,7 +117,7 @@ def _drop_rows(connection: Connection, before: datetime) -> tuple[int, set[str]]
     these = prediction_batches.c.id.in_([row.id for row in rows])
     connection.execute(prediction_batches.delete().where(these))
     segments = {row.segment for row in rows}
-    segments -= retention.named(connection, segments)
+    segments -= retention.referenced(connection, segments)
     dropped = blobs.update().where(blobs.c.digest.in_(segments))
     connection.execute(dropped.values(pruned_at=utc_now()))
     return len(rows), segments
