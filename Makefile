@@ -70,7 +70,7 @@ other-scikit-learn:  ## for the system test of ONNX copies
 onnxruntime-web:  ## for `housing export --to web --runtime build/node_modules/onnxruntime-web`
 	npm install --silent --no-save --prefix build onnxruntime-web@1.30.0
 
-# make mutate MODULE="housing/gate/rules housing/store/ledger" SAMPLE=30; cosmic-ray has an environment of its own.
+# make mutate MODULE="housing/gate/decision_rule housing/gate/power" SAMPLE=30; cosmic-ray has an environment of its own.
 SAMPLE ?= 30
 mutate: $(VENV)/.dev-installed build/mutation/.installed  ## change MODULE in random places: which changes does no test notice?
 	$(BIN)/python -m benchmarks mutation $(MODULE) --sample $(SAMPLE) $(if $(TESTS),--tests $(TESTS)) $(if $(KEEP),--keep)

@@ -91,7 +91,7 @@ def existing_verdict(run: RunContext, version: int) -> JudgedEvaluation | None:
 def preprocess(run: RunContext, version: int) -> int:
     """Check the columns that the model families compute, and show them; returns their number.
 
-    A column that is constant, a copy or a sign of leakage ends the run with a sentence.
+    A column that is constant, a copy or a sign of leakage is an error that names it.
     """
     with step(run, "preprocess") as (store, settings):
         columns = train.preprocess(store, run, version, settings)

@@ -79,7 +79,7 @@ def _one_round(store: Store, settings: Settings, installed: bool) -> bool:
             done = one_round(client, store, settings)
     except (PrefectException, httpx.HTTPError):
         report_without_server(store, settings)
-        notifications.failures(store)
+        notifications.report_dead_runs(store)
         raise
     for message in done:
         log.info(message)

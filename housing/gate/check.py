@@ -16,7 +16,7 @@ from housing.gate.subset_checks import NoCumulativeRegression, RecentRows, Slice
 from housing.records import CheckOutcome, CheckResult, Verdict
 from housing.schema import LABEL_CAP
 
-__all__ = ["CHECKS", "Check", "Evidence", "complete", "judge", "thresholds"]
+__all__ = ["CHECKS", "Check", "Evidence", "judge", "thresholds", "with_default_thresholds"]
 
 
 class Check(Protocol):
@@ -72,7 +72,7 @@ def thresholds(checks: tuple[Check, ...] = CHECKS) -> dict[str, Threshold]:
     return {check.name: check.threshold for check in checks if hasattr(check, "threshold")}
 
 
-def complete(policy: GatePolicy, checks: tuple[Check, ...] = CHECKS) -> GatePolicy:
+def with_default_thresholds(policy: GatePolicy, checks: tuple[Check, ...] = CHECKS) -> GatePolicy:
     """The policy with the default of each declared threshold that it does not set."""
     defaults = {name: threshold.default for name, threshold in thresholds(checks).items()}
     filled = dict(sorted({**defaults, **policy.thresholds}.items()))
@@ -89,7 +89,7 @@ def judge(evidence: Evidence, policy: GatePolicy, checks: tuple[Check, ...] = CH
     promote       the deciding check passed (no regression against the champion or, without a
                   champion, better than the baselines), and every other passed or does not apply.
     """
-    policy = complete(policy, checks)
+    policy = with_default_thresholds(policy, checks)
     results = tuple(_run(check, evidence, policy) for check in checks)
     deciding = BeatsBaseline.name if evidence.champion is None else NoRegression.name
     decided = [r for r in results if r.name == deciding and r.outcome == "passed"]

@@ -342,5 +342,5 @@ def _holdout_reuse(
 
 
 def _metrics_on(pair: PairedPredictions, policy: GatePolicy) -> Metrics:
-    """Of the champion."""
+    """Metrics of the champion on these rows."""
     return measure(pair.actual, pair.champion, policy.confidence, pair.where, policy.metric)

@@ -72,37 +72,37 @@ def joined(parts: Sequence[pd.DataFrame], columns: Collection[str]) -> pd.DataFr
 # --- sources of labels ----------------------------------------------------------------------
 
 
-def standing_batches(connection: Connection) -> set[int]:
+def valid_batches(connection: Connection) -> set[int]:
     """Batches whose rows count: those of the active dataset, and those that wait for it."""
     active = datasets.active(connection)
     return {*(active.batches if active else ()), *datasets.waiting(connection)}
 
 
-def advance(cursor: Mapping[str, Any], known: set[int], standing: set[int]) -> Cursor:
-    """A cursor beyond all known batches; it names those that do not stand and may do so later.
+def advance(cursor: Mapping[str, Any], known: set[int], valid: set[int]) -> Cursor:
+    """A cursor beyond all known batches; it names unread ones that are not valid and may become so.
 
-    A batch that was read is not among them, whether it stands or not: after it is restored, what
-    was read of it counts again.
+    A batch that was read is not among them, valid or not: if it is restored, what was read of it
+    counts again.
     """
     newest = max(known, default=cursor["batch"])
-    skipped = {batch for batch in known - standing if is_new(batch, cursor)}
+    skipped = {batch for batch in known - valid if is_new(batch, cursor)}
     return {**cursor, "batch": newest, "skipped": sorted(skipped)}
 
 
 def is_new(batch: int, cursor: Mapping[str, Any]) -> bool:
-    """Whether a standing batch was not read yet."""
+    """Whether a valid batch has not been read yet."""
     return batch > cursor["batch"] or batch in cursor["skipped"]
 
 
 def new_sources(store: Store, cursor: Mapping[str, Any]) -> tuple[list[LabelSource], Cursor]:
     """Sources of labels beyond a cursor, and the cursor beyond them."""
     with store.read() as connection:
-        standing = standing_batches(connection)
+        valid = valid_batches(connection)
         known = set(connection.execute(sa.select(batches.c.id)).scalars())
-        sources = _sources(connection, standing)
+        sources = _sources(connection, valid)
         labels = max((s.id for s in predictions.label_batches_all(connection)), default=0)
-        withdrawn = {b for b in known - standing if not is_new(b, cursor)}
-    after = {**advance(cursor, known, standing), "labels": max(labels, cursor["labels"])}
+        withdrawn = {b for b in known - valid if not is_new(b, cursor)}
+    after = {**advance(cursor, known, valid), "labels": max(labels, cursor["labels"])}
     after["withdrawn"] = sorted(withdrawn)
     return [source for source in sources if _is_beyond(source, cursor)], after
 
@@ -112,13 +112,13 @@ def _is_beyond(source: LabelSource, cursor: Mapping[str, Any]) -> bool:
     return number > cursor["labels"] if source.origin[0] == "l" else is_new(number, cursor)
 
 
-def _sources(connection: Connection, standing: set[int]) -> list[LabelSource]:
+def _sources(connection: Connection, valid: set[int]) -> list[LabelSource]:
     """Every source of labels that counts, oldest first."""
     rows = connection.execute(sa.select(batches.c.id, batches.c.segment, batches.c.recorded_at))
     found = [
         LabelSource(f"b{row.id}", row.segment, row.recorded_at)
         for row in rows
-        if row.segment is not None and row.id in standing
+        if row.segment is not None and row.id in valid
     ]
     found += [
         LabelSource(f"l{row.id}", row.segment, row.recorded_at)
@@ -152,7 +152,7 @@ def matched(store: Store, cursor: Mapping[str, Any]) -> tuple[pd.DataFrame, Curs
     sources, after = new_sources(store, cursor)
     gone = set(after["withdrawn"]) - set(cursor["withdrawn"])
     with store.read() as connection:
-        every = _sources(connection, standing_batches(connection)) if gone else sources
+        every = _sources(connection, valid_batches(connection)) if gone else sources
         newest = max((source.recorded_at for source in every), default=None)
         files = predictions.logged_before(connection, newest)
     late = [s for s in every if files and s.recorded_at > files[0].first_at]
@@ -214,7 +214,7 @@ def _without_known(store: Store, found: pd.DataFrame) -> pd.DataFrame:
         return found
     wanted = found[KEY_COLUMN].to_numpy(np.int64)
     with store.read() as connection:
-        sources = _sources(connection, standing_batches(connection))
+        sources = _sources(connection, valid_batches(connection))
     first: dict[int, datetime] = {}
     for source, table in _tables(store, sources, labels=False):
         for key in np.intersect1d(table[KEY_COLUMN].to_numpy(), wanted).tolist():

@@ -22,8 +22,8 @@ CONFIDENCE = 0.95
 def live_errors(
     connection: Connection, withdrawn: Collection[str], design_effect: float
 ) -> tuple[dict[str, Any], ...]:
-    """RMSE and coverage by model, without labels of withdrawn batches; from as many labels on as
-    count for two."""
+    """RMSE and coverage of each model whose labels count as two independent rows or more; labels of
+    withdrawn batches do not count."""
     return tuple(
         {
             "model": f"m{row.model}",

@@ -89,7 +89,7 @@ def rows_of_batches(store: Store, labelled: pd.DataFrame) -> pd.DataFrame:
 def of_batches(
     store: Store, version: int, cursor: Mapping[str, Any]
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Rows of standing batches beyond a cursor that neither `version` nor a batch before has.
+    """Rows of valid batches beyond a cursor that neither `version` nor a batch before has.
 
     Key, catalogue columns and origin of at most MOST_ROWS, evenly spread, and the cursor beyond
     them. A row that is delivered again, corrected or not, is not new, and neither is a
@@ -97,12 +97,12 @@ def of_batches(
     """
     with store.read() as connection:
         members = {*datasets.get(connection, version).batches}
-        standing = labelled_predictions.standing_batches(connection)
+        valid = labelled_predictions.valid_batches(connection)
         ids = set(connection.execute(sa.select(batches.c.id)).scalars())
-        entered = sorted(b for b in standing - members if labelled_predictions.is_new(b, cursor))
+        entered = sorted(b for b in valid - members if labelled_predictions.is_new(b, cursor))
         new = parts.parts(connection, entered)
-        before = parts.parts(connection, sorted((members | standing) - set(entered)))
-    after = labelled_predictions.advance(cursor, ids, standing)
+        before = parts.parts(connection, sorted((members | valid) - set(entered)))
+    after = labelled_predictions.advance(cursor, ids, valid)
     picked = _new_keys(store, new, before) if new else {}
     rows = sum(len(keys) for keys in picked.values())
     step = max(-(-rows // MOST_ROWS), 1)

@@ -76,7 +76,7 @@ class MonitorContext:
     def __init__(self, store: Store, options: MonitorOptions, served: LoadedModel) -> None:
         self.store, self.options, self.served = store, options, served
         with store.read() as connection:
-            self._standing = labelled_predictions.standing_batches(connection)
+            self._valid = labelled_predictions.valid_batches(connection)
         self._record_matched()
         with store.read() as connection:
             self._last = {
@@ -89,11 +89,11 @@ class MonitorContext:
                 s: monitor_windows.labelled_rows(connection, s, served.seq) for s in self._last
             }
             all_labelled = labelled.of_promotion(connection, served.seq, served.model, 0)
-            withdrawn = [o for o in labelled.origins(connection) if not self._stands(o)]
+            withdrawn = [o for o in labelled.origins(connection) if not self._is_valid(o)]
             self.errors = live_errors(connection, withdrawn, options.design_effect)
-        stands = all_labelled[ORIGIN].map(self._stands).astype(bool)
+        valid = all_labelled[ORIGIN].map(self._is_valid).astype(bool)
         self._all_labelled = all_labelled
-        self._labelled = all_labelled[stands].drop_duplicates(KEY_COLUMN)
+        self._labelled = all_labelled[valid].drop_duplicates(KEY_COLUMN)
         self._after: dict[str, Cursor] = {}
         self._new_labelled: dict[str, LabelledRows] = {}
 
@@ -186,9 +186,9 @@ class MonitorContext:
             rows = connection.execute(sa.select(batches).order_by(batches.c.id)).all()
         new = [
             row for row in rows if row.id > cursor["batch"]
-            and (row.id in self._standing or row.segment is None or row.status in NEED_A_PERSON)
+            and (row.id in self._valid or row.segment is None or row.status in NEED_A_PERSON)
         ]  # fmt: skip
-        times = [r.recorded_at for r in rows if r.id in self._standing and r.status in WITH_ROWS]
+        times = [r.recorded_at for r in rows if r.id in self._valid and r.status in WITH_ROWS]
         read, rejected = sum(r.read_rows for r in new), sum(r.rejected_rows for r in new)
         signals = [
             *age_signals(utc_now(), self.served.trained_at, times, self.options),
@@ -210,17 +210,17 @@ class MonitorContext:
             ]
             signals = [*signals, *error_signals(every, self._expected, self.options)]
         # The drift of a withdrawn batch does not count; that of predictions is not about labels.
-        standing = [
-            r for r in recent if source != BATCHES or all(map(self._stands, r.labelled_rows))
+        windows = [
+            r for r in recent if source != BATCHES or all(map(self._is_valid, r.labelled_rows))
         ]
         fired = [
             frozenset(s["name"] for s in row.signals if s["fired"])
-            for row in standing
+            for row in windows
             if row.rows and not row.actions.get("failed")
         ]
         alarms = {s["name"]: s["alarm"] for r in recent for s in r.signals
-                  if r in standing or s["kind"] == "error"}  # fmt: skip
-        counts = {o: len(found[KEY_COLUMN]) for o, found in new.items() if self._stands(o)}
+                  if r in windows or s["kind"] == "error"}  # fmt: skip
+        counts = {o: len(found[KEY_COLUMN]) for o, found in new.items() if self._is_valid(o)}
         return MonitorWindow(
             source=source,
             rows=rows,
@@ -239,7 +239,7 @@ class MonitorContext:
             pd.DataFrame(columns).assign(window=number, **{ORIGIN: origin})
             for number, window in enumerate((*self._history[source], self.labelled_rows(source)))
             for origin, columns in window.items()
-            if self._stands(origin)
+            if self._is_valid(origin)
         ]
         names = [KEY_COLUMN, "outside", "above", "window", ORIGIN]
         every = labelled_predictions.joined(parts, names)
@@ -247,18 +247,18 @@ class MonitorContext:
 
     def _counted_origins(self, source: str) -> list[str]:
         windows = (*self._history[source], self.labelled_rows(source))
-        return sorted({origin for window in windows for origin in window if self._stands(origin)})
+        return sorted({origin for window in windows for origin in window if self._is_valid(origin)})
 
     def _is_outdated(self, source: str) -> bool:
         """Whether a batch of labels was withdrawn or restored since the last window."""
         recent = self._recent[source]
         if not recent or source == CLOCK:
             return False
-        counted = {o for w in self._history[source] for o in w if self._stands(o)}
+        counted = {o for w in self._history[source] for o in w if self._is_valid(o)}
         return counted != set(recent[-1].cursor.get("counted", ()))
 
-    def _stands(self, origin: str) -> bool:
-        return origin[0] != "b" or int(origin[1:]) in self._standing
+    def _is_valid(self, origin: str) -> bool:
+        return origin[0] != "b" or int(origin[1:]) in self._valid
 
     def _drift(self, frame: pd.DataFrame, predicted: Any) -> list[Signal]:
         features = list(schema.FEATURES)

@@ -88,7 +88,7 @@ def _recorded(store: Store, pruner: "_Pruner", flow_run: str | None) -> PruneRes
     with store.write() as connection:
         run = runs.start(connection, "prune", {"days": pruner.age}, flow_run)
         lease.set_run(connection, run)
-    notifications.failures(store)  # marks a prune that was killed
+    notifications.report_dead_runs(store)  # marks a prune that was killed
     rest = ""
     try:
         plan = pruner.plan()

@@ -19,7 +19,7 @@ from housing import schema
 from housing.errors import FileUnreadable, LeakFound, NotUsableHere
 from housing.evaluation.spatial_se import Mask, Values, row_cells
 from housing.gate import decision_rule
-from housing.gate.check import CHECKS, complete, judge
+from housing.gate.check import CHECKS, judge, with_default_thresholds
 from housing.gate.evidence import Evidence
 from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
 from housing.gate.model_checks import BeatsBaseline
@@ -63,7 +63,7 @@ class JudgedEvaluation:
 
 def evaluation_key(challenger: int, champion: int | None, content: str, settings: Settings) -> str:
     """Digest of what a verdict depends on: rows, sides, both models, and the gate's settings."""
-    policy = complete(settings.gate).model_dump_json()
+    policy = with_default_thresholds(settings.gate).model_dump_json()
     judging = f"{policy}:{settings.search.seed}"  # baselines have the seed
     with suppress(FileUnreadable):  # then a check cannot run, and the verdict does not stand
         judging += estimates.digest(settings)
@@ -127,7 +127,7 @@ def judge_against(
         earlier = registry.earlier_verdicts(connection, version, challenger, manual=manual)
     if known is None or again:
         pair = challenger, champion
-        policy = complete(settings.gate)
+        policy = with_default_thresholds(settings.gate)
         evidence, predictions = collect_evidence(store, version, pair, earlier, settings)
         facts = {
             "key": evaluation_key(challenger, champion, content, settings),

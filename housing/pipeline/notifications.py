@@ -13,7 +13,7 @@ _REPORTED_BEFORE = (RunOutcome.PROMOTED, RunOutcome.AWAITING_APPROVAL)
 """Outcomes whose alert belongs to the promotion or the request, before the run ends."""
 
 
-def failures(store: Store) -> list[int]:
+def report_dead_runs(store: Store) -> list[int]:
     """Mark dead runs as crashed and deliver what is due; returns the crashed runs.
 
     Every run at its start and the watchdog call it: also a killed run is reported.

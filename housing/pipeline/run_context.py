@@ -124,7 +124,7 @@ def start_run(
                 run = RunContext(runs.start(connection, kind, shown, flow_run), token, parameters)
                 lease.set_run(connection, run.id)
             notifications.expire_approvals(store)
-            notifications.failures(store)  # of runs that died: the lease is ours
+            notifications.report_dead_runs(store)  # of runs that died: the lease is ours
             with _recorded(store, run), lease.heartbeat(store, token):
                 _must_own_its_files(store)
                 _must_have_the_key(store)

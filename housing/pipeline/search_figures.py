@@ -1,7 +1,7 @@
 """What a full search shows beside its trials: families and baselines compared, and curves.
 
-Everything is measured on the rows of the search and stored with it. Not here: the table and the
-pictures (`housing.report`).
+All figures are measured on the rows of the search and stored with it. Not here: their table and
+plots (`housing.report`).
 """
 
 from collections.abc import Sequence
@@ -87,8 +87,8 @@ def _baseline(
 def curves(
     X: pd.DataFrame, y: npt.ArrayLike, trials: Sequence[Trial], plan: SearchPlan, name: str = ""
 ) -> list[Curve]:
-    """Both curves of a search's best candidate; `name` is the parameter of the second, which a
-    family without numbers among its parameters has not."""
+    """Learning and validation curve of a search's best candidate; `name` is the parameter of the
+    second. A family without numeric parameters has the first alone."""
     candidate = best(trials).candidate
     first = learning(X, y, candidate, plan)
     if not (name or ranges(FAMILIES[candidate.family])):

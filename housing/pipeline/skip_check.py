@@ -1,7 +1,7 @@
 """Skip check: is there a verdict on these rows and settings already? And what the next run will do.
 
-The rows are identified by their content, never by a version's number. SQL answers alone once a
-version has been measured, so a run without new rows is short.
+The rows are identified by their content, never by a version's number. Once a version has been
+measured, the check needs SQL alone, so a run without new rows is short.
 """
 
 from dataclasses import dataclass, replace
@@ -67,8 +67,8 @@ def existing_verdict(store: Store, version: int, settings: Settings) -> JudgedEv
         judged = from_row(found.verdict, found.block_reason)
         if found.champion == found.challenger or not judged.promotes:
             return judged
-        answer = approvals.of_key(connection, found.verdict.key)
-        return None if answer is None else replace(judged, outcome=_DECISIONS[answer.status])
+        request = approvals.of_key(connection, found.verdict.key)
+        return None if request is None else replace(judged, outcome=_DECISIONS[request.status])
 
 
 def stored(
@@ -147,8 +147,8 @@ def next_run(
     found = stored(connection, profile.content, settings, champion, current_blocks)
     others = registry.earlier_verdicts(connection, active.id, found.challenger)
     judged_before = registry.judged_on(connection, active.id, others)
-    answer = None if found.verdict is None else approvals.of_key(connection, found.verdict.key)
-    status = None if answer is None else answer.status
+    request = None if found.verdict is None else approvals.of_key(connection, found.verdict.key)
+    status = None if request is None else request.status
     will = _will(found, active.id, status, settings.gate.approval)
     return f"Without new rows the next run {will}{_rule(found, judged_before)}."
 
@@ -166,7 +166,7 @@ def _rule(found: StoredWork, judged_before: tuple[int, ...]) -> str:
     return f"; the rule is `superior`, because {why}" if why else ""
 
 
-def _will(found: StoredWork, version: int, answer: str | None, asks: bool) -> str:
+def _will(found: StoredWork, version: int, status: str | None, approval: bool) -> str:
     against = "the baselines" if found.champion is None else f"m{found.champion}"
     if found.manual_entry is not None and found.challenger != found.champion:
         former = found.manual_entry.from_model
@@ -185,9 +185,9 @@ def _will(found: StoredWork, version: int, answer: str | None, asks: bool) -> st
         )
     if found.verdict is None:
         return f"judges the stored {name} against {against}, without a search"
-    if found.verdict.outcome == "promote" and answer is not None:
-        return f"does nothing: {name} was judged against {against} before ({_DECISIONS[answer]})"
+    if found.verdict.outcome == "promote" and status is not None:
+        return f"does nothing: {name} was judged against {against} before ({_DECISIONS[status]})"
     if found.verdict.outcome == "promote":
-        verb = "asks whether to promote" if asks else "promotes"
+        verb = "requests approval to promote" if approval else "promotes"
         return f"{verb} the stored {name}, which was judged against {against} before"
     return f"does nothing: {name} was judged against {against} before ({found.verdict.outcome})"

@@ -157,7 +157,7 @@ def search(store: Store, run: RunContext, version: int, settings: Settings) -> i
 def _note_figures(
     store: Store, search: int, plan: SearchPlan, measured: tuple[Any, Any, Any], dask: str
 ) -> None:
-    """Store what a search of several families shows; a failure of it is logged and ends no run."""
+    """Store comparison and curves of a search of several families; a failure is only logged."""
     X, y, trials = measured
     try:
         compared = search_figures.comparison(X, y, trials, plan, dask)
@@ -173,8 +173,8 @@ def _note_figures(
 def check_families(plan: SearchPlan, X: pd.DataFrame, y: pd.Series) -> None:
     """Fail before hours of search: NotPossible where a family's model cannot be stored and loaded.
 
-    A family without an ONNX form is named in the log.
-    Each family is fitted on a few rows; one that cannot be fitted is reported by the search.
+    Each family is fitted on a few rows. The log names a family without an ONNX form; the search
+    reports one that cannot be fitted.
     """
     rows, labels = X.iloc[:TOY_ROWS], y.iloc[:TOY_ROWS]
     for family in dict.fromkeys(plan.families):
@@ -190,7 +190,7 @@ def check_families(plan: SearchPlan, X: pd.DataFrame, y: pd.Series) -> None:
 
 
 def why_no_onnx(model: Any) -> str:
-    """What of a fitted model has no ONNX form; "" where all of it has one."""
+    """The part of a fitted model that has no ONNX form; "" if all parts have one."""
     from housing.inference.onnx.convert import to_onnx  # slow to import, and only a search needs it
     from housing.inference.onnx.graph import NoOnnxForm
 

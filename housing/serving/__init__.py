@@ -1,1 +1,1 @@
-"""Edge 3: the prediction API and its pages, which follow the promotion log without a restart."""
+"""The prediction API and its pages; they load each new champion without a restart."""

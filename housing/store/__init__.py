@@ -1,1 +1,1 @@
-"""Edge 2: what is remembered. SQL for facts, content-addressed blobs for bytes."""
+"""The store: facts in SQL, bytes as content-addressed blobs."""

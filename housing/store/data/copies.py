@@ -33,15 +33,15 @@ R = TypeVar("R")
 
 
 def reasons(
-    store: Store, frame: pd.DataFrame, lacking: Mask, but: int | None
+    store: Store, frame: pd.DataFrame, lacking: Mask, excluded: int | None
 ) -> tuple[QuarantineReason, ...]:
     """Reasons to quarantine a delivery, one for each kept-out batch that has rows of it.
 
-    `lacking` (n,) marks the accepted rows that the dataset lacks as they are; `but` is a batch
+    `lacking` (n,) marks the accepted rows that the dataset lacks as they are; `excluded` is a batch
     whose content a person asks to ingest again.
     """
     with store.read() as connection:
-        known = {batch: why for batch, why in _kept_out(connection).items() if batch != but}
+        known = {batch: why for batch, why in _kept_out(connection).items() if batch != excluded}
     at = np.flatnonzero(lacking)
     if not known or not len(at):
         return ()

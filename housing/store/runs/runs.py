@@ -20,7 +20,7 @@ from housing.store.runs import lease, outbox
 
 
 def actor() -> str:
-    """Who is at the keyboard, as the ledger records it: user@host."""
+    """The user of this process as runs and decisions record it: user@host."""
     try:
         user = getpass.getuser()
     except (OSError, KeyError):  # a container's user may have no name
@@ -31,7 +31,7 @@ def actor() -> str:
 def start(
     connection: Connection, kind: str, parameters: dict[str, Any], flow_run: str | None = None
 ) -> int:
-    """Note that a run began; returns its id."""
+    """Record the start of a run; returns its id."""
     return _insert(connection, kind, parameters, status="running", flow_run=flow_run)
 
 
@@ -52,7 +52,7 @@ def _insert(connection: Connection, kind: str, parameters: dict[str, Any], **fac
 
 
 def note(store: Store, run: int, **facts: Any) -> None:
-    """Add what is known of a run so far: version, search, challenger, evaluation, ..."""
+    """Record facts about a run: version, search, challenger, evaluation, ..."""
     with store.write() as connection:
         note_in(connection, run, **facts)
 
@@ -74,7 +74,7 @@ def note_step(store: Store, run: int, step: StepTime) -> None:
 def finish(
     store: Store, run: int, status: str, *, alert: Message | None = None, **facts: Any
 ) -> None:
-    """Note how a run ended, with the alert about it: of a failed run it is its error."""
+    """Record the end of a run with its alert; of a failed run that is its error."""
     with store.write() as connection:
         note_in(connection, run, status=status, finished_at=_end(connection), **facts)
         if status == "failed" and get(connection, run).kind in REPORTED:
@@ -94,7 +94,7 @@ def _end(connection: Connection) -> sa.ColumnElement[datetime]:
 
 @contextmanager
 def recorded(store: Store, kind: str, parameters: dict[str, Any]) -> Iterator[int]:
-    """A run beside all others; the block ends it, or an exception does.
+    """Record a run that may overlap with others; it ends with the block, or by its exception.
 
     It holds a lease of its own, which shows that its process is at work.
     """

@@ -196,7 +196,7 @@ def test_a_prune_that_ends_early_is_reported_once(
         assert run.state.is_running()
         client.set_flow_run_state(run.id, Crashed(message="no heartbeat"), force=True)
     reporters = [
-        lambda: notifications.failures(store),
+        lambda: notifications.report_dead_runs(store),
         lambda: report(client, store),
     ]
     for reporter in (reporters[::-1] if prefect_first else reporters) * 2:

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from housing import schema
 from housing.evaluation.spatial_se import spatial_cells
 from housing.gate.behaviour_checks import BEHAVIOUR_CHECKS, BehaviourCheck
-from housing.gate.check import CHECKS, complete, judge
+from housing.gate.check import CHECKS, judge, with_default_thresholds
 from housing.gate.evidence import Evidence, read
 from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
 from housing.gate.policy import GatePolicy
@@ -45,7 +45,7 @@ def judged(predict, **thresholds):
     features = ROWS[list(schema.FEATURES)]
     test = TestRows(1, where, ROWS[schema.TARGET].to_numpy(), features=features)
     challenger = Predictions(2, "a" * 64, predict(features), 4_000, 0, predict=predict)
-    policy = complete(GatePolicy(thresholds=thresholds))
+    policy = with_default_thresholds(GatePolicy(thresholds=thresholds))
     evidence = measure_evidence(test, challenger, Competitors(), policy, RunFacts(), CHECKS)
     return evidence, policy, judge(evidence, policy)
 

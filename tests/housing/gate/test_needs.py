@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from housing.formatting import signed
-from housing.gate.check import CHECKS, complete
+from housing.gate.check import CHECKS, with_default_thresholds
 from housing.gate.data_checks import DriftFound, RejectedShare, TestRowCount
 from housing.gate.evidence import BestFormerChampion, ServingCosts
 from housing.gate.model_checks import BeatsBaseline, NoRegression
@@ -14,7 +14,7 @@ from housing.gate.service_checks import ArtifactSize, Latency
 from housing.gate.subset_checks import NoCumulativeRegression, RecentRows, Slices, UncappedRows
 from tests.housing.gate.conftest import column, comparison, drift, part
 
-POLICY = complete(GatePolicy())
+POLICY = with_default_thresholds(GatePolicy())
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)

@@ -11,7 +11,7 @@ from housing import schema
 from housing.evaluation.spatial_se import spatial_cells
 from housing.gate import check as gate_check
 from housing.gate import policy as policies
-from housing.gate.check import CHECKS, complete, judge
+from housing.gate.check import CHECKS, judge, with_default_thresholds
 from housing.gate.evidence import Evidence, read
 from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
 from housing.gate.policy import GatePolicy, Threshold
@@ -44,7 +44,7 @@ OURS = (*CHECKS, Worst())
 @pytest.fixture
 def registered(monkeypatch):
     """The check as one of CHECKS, for the code that takes these by default."""
-    for function in (gate_check.thresholds, gate_check.complete, gate_check.judge):
+    for function in (gate_check.thresholds, gate_check.with_default_thresholds, gate_check.judge):
         monkeypatch.setattr(function, "__defaults__", (OURS,))
 
 
@@ -69,7 +69,7 @@ def test_evidence_and_threshold_decide():
 
 
 def test_a_recorded_verdict_is_judged_again_with_the_recorded_threshold(monkeypatch):
-    evidence, policy = measured(20_000.0), complete(GatePolicy(), OURS)
+    evidence, policy = measured(20_000.0), with_default_thresholds(GatePolicy(), OURS)
     record = {
         "evidence": TypeAdapter(Evidence).dump_python(evidence, mode="json"),
         "policy": policy.model_dump(mode="json"),

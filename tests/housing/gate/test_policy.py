@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from housing.gate.behaviour_checks import BEHAVIOUR_CHECKS
-from housing.gate.check import complete
+from housing.gate.check import with_default_thresholds
 from housing.gate.policy import GatePolicy
 
 
@@ -43,7 +43,7 @@ def test_a_policy_does_not_change():
 
 def test_the_default_policy_is_the_one_whose_rates_were_measured():
     """Changed, it is another gate: measure it again before this table follows."""
-    assert complete(GatePolicy()).model_dump() == {
+    assert with_default_thresholds(GatePolicy()).model_dump() == {
         "metric": "rmse",
         "rule": "no_regression",
         "margin": 0.01,

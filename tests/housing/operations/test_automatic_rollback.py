@@ -166,7 +166,7 @@ def test_a_monitor_killed_at_any_commit_loses_neither_rollback_nor_alerts_nor_wi
         windows = monitor_windows.recent(connection, "batches", promotion=2)
     assert [w.actions["rolled_back_to"] for w in windows] == [1]
     for _ in range(2):
-        notifications.failures(store)  # as the next run and the watchdog do
+        notifications.report_dead_runs(store)  # as the next run and the watchdog do
         monitor(store, settings)
     (rolled_back,) = [m for m in sent if m.event is Event.ROLLED_BACK]
     assert (rolled_back.subject, rolled_back.text) == (

@@ -338,14 +338,14 @@ def test_a_run_whose_process_ended_before_it_sent_its_alert_has_one(
     run = begun(store)
     runs.finish(store, run, "failed", error="No disk.")
     for _ in range(2):
-        assert notifications.failures(store) == []
+        assert notifications.report_dead_runs(store) == []
     assert [(m["subject"], m["text"]) for m in received.got] == [(f"r{run}", "No disk.")]
 
 
 def test_a_killed_run_has_one_alert(store: Store, received: Receiver) -> None:
     killed, prune = begun(store), begun(store, "prune")
-    assert sorted(notifications.failures(store)) == [killed, prune]
-    assert notifications.failures(store) == []
+    assert sorted(notifications.report_dead_runs(store)) == [killed, prune]
+    assert notifications.report_dead_runs(store) == []
     assert sorted(m["subject"] for m in received.got) == [f"r{killed}", f"r{prune}"]
     assert all("its process is gone" in m["text"] for m in received.got)
 
@@ -356,7 +356,7 @@ def test_a_run_that_completed_or_was_cancelled_or_is_by_hand_has_none(
     for status in ("completed", "cancelled"):
         runs.finish(store, begun(store), status)
     runs.finish(store, begun(store, "ingest"), "failed", error="No such file.")
-    notifications.failures(store)
+    notifications.report_dead_runs(store)
     assert received.got == []
     with store.read() as connection:
         assert connection.execute(sa.select(alerts)).first() is None
