@@ -1,11 +1,11 @@
 """Does a test fail when a module is wrong? cosmic-ray changes the module in one place at a time.
 
 `make mutate MODULE="housing/gate/decision_rule housing/gate/power" [SAMPLE=30] [TESTS=tests/x.py]`
-works on a copy of the project. The tests of a module are the mirrored ones, `tests/<path>/test_<name>.py`
-(or `test_<name>_*.py`); without one, the files of that folder that name the module, most mentions
-first. They run until the first failure. A mutant that takes more than TIMES the seconds of the
-unchanged module is timed out and counted on its own. Cosmic-ray has an environment of its own
-(requirements/mutation.txt) and is no part of the product's locks.
+works on a copy of the project. The tests of a module are the mirrored ones,
+`tests/<path>/test_<name>.py` (or `test_<name>_*.py`); without one, the files of that folder that
+name the module, most mentions first. They run until the first failure. A mutant that takes more
+than TIMES the seconds of the unchanged module is timed out and counted on its own. Cosmic-ray has
+an environment of its own (requirements/mutation.txt) and is no part of the product's locks.
 """
 
 import argparse
