@@ -1,4 +1,4 @@
-"""Scheduled flows beside the nightly run: monitor, backup, prune and mirror."""
+"""The other scheduled flows: monitor, backup, prune and mirror."""
 
 from prefect.client.schemas.objects import State
 

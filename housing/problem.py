@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # settings read the problem's name and sources, and start wit
 Kind = Literal["number", "category"]
 
 MARK = "#"
-"""Begins the system's own columns beside those of a table, in frames and stored files; no column
+"""Begins the system's own columns besides those of a table, in frames and stored files; no column
 of a table begins with it."""
 
 MINUS = "\N{MINUS SIGN}"

@@ -162,7 +162,7 @@ class Settings(BaseSettings):
     monitor: MonitorOptions = Field(default_factory=lambda: MonitorOptions.model_validate({}))
     """What is monitored between two runs."""
     mirror: MirrorSettings = Field(default_factory=MirrorSettings)
-    """Where runs are shown beside."""
+    """Where runs are shown as well."""
 
     @field_validator("home")
     @classmethod

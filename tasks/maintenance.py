@@ -1,4 +1,4 @@
-"""Tasks beside the pipeline: monitor, backup, prune, mirror and rollback."""
+"""Tasks outside the pipeline: monitor, backup, prune, mirror and rollback."""
 
 import logging
 
@@ -72,7 +72,7 @@ def prune_store() -> PruneResult:
 
 @task(name="mirror", **PLAIN)
 def run_mirror() -> MirrorResult:
-    """Send what was not sent to the other system; a failure is counted, the next run goes on."""
+    """Send what was not sent to the other system; a failure is counted; the next run continues."""
     settings = load_settings()
     with open_store(settings) as store:
         return drain.mirror(store, settings, scheduled=True)

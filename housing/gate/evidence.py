@@ -142,7 +142,7 @@ class Evidence:
     comparison: Comparison | None = None  # challenger against champion
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
     metric: str = "rmse"  # the deciding one, of every comparison but the next two
-    mae: Comparison | None = None  # beside the deciding comparison, where that is of another metric
+    mae: Comparison | None = None  # where the deciding comparison is of another metric
     rmse: Comparison | None = None  # the same
     slices: tuple[SubsetComparison, ...] = ()
     recent: SubsetComparison | None = None  # rows that no decision has used

@@ -101,5 +101,5 @@ def _champions(noise: Noise, rule: tuple[float, float, float, bool], earlier: in
     if measured:
         on_training = posterior(belief, noise, 1.0, np.zeros(CHAINS)).change - start.change
     most = highest_passing_mean(start.sd, policy)
-    training = champion[:, 2] - champion[:, 1]  # beside its true error, which has its seeds
+    training = champion[:, 2] - champion[:, 1]  # less its true error, which has its seeds
     return _Champions(training, champion[:, 3], start.change, on_training, on_test, most)

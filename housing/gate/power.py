@@ -140,7 +140,7 @@ def chance(
 
     `seed_spread` adds variance from the training seed, if `change` is that of a recipe and not of
     one model; `earlier` comparisons on the same rows have selected the champion. `noise` is what
-    the rule `expected_gain` knows beside the comparison.
+    the rule `expected_gain` knows besides the comparison.
     """
     if policy.rule == "expected_gain":
         return gain_power.chance(_noise(comparison, noise), policy, change, earlier=earlier)

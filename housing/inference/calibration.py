@@ -56,7 +56,7 @@ class SliceCoverage:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What predictions of a model need beside the model; plain JSON."""
+    """What a prediction needs besides the model; plain JSON."""
 
     train_rows: int
     ranges: Mapping[str, tuple[float, float]]  # of each number, on the training side

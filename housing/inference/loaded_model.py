@@ -212,7 +212,7 @@ def _median_latency(served: LoadedModel) -> float:
 
 _FACTS = TypeAdapter(Calibration)
 VALUE, NEARBY = f"{MARK}value", f"{MARK}nearby"
-"""Columns of a stored training index beside the features; no feature has such a name."""
+"""Columns of a stored training index besides the features; no feature has these names."""
 
 
 def calibration_of(store: Store, model: Row[Any], fitted: Any) -> tuple[Calibration, TrainingIndex]:

@@ -1,1 +1,1 @@
-"""What runs beside the pipeline: monitor, backup, doctor, prune, export, comparison, labels."""
+"""Operations outside the pipeline: monitor, backup, doctor, prune, export, comparison, labels."""

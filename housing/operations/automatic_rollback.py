@@ -60,7 +60,7 @@ def decide(
     except NoRollbackTarget as error:
         return Decision("no target", f"{error}; {REMEDY}")
     try:
-        not_better, message = _better(store, settings, served, target, rows())
+        not_better, message = _why_not_better(store, settings, served, target, rows())
     except HousingError as error:
         return _failure(served, target, error)
     if not_better:
@@ -106,7 +106,7 @@ def _ineligible(store: Store, settings: Settings, served: LoadedModel) -> Decisi
         )
         operation = connection.execute(query.order_by(lines.c.seq.desc()).limit(1)).scalar_one()
     if operation != "promote":
-        words = f"{served.name} came by a {operation}, so it is not rolled back; {REMEDY}"
+        words = f"{served.name} is champion by a {operation}: it is not rolled back; {REMEDY}"
         return Decision(f"came by {operation}", words)
     days = settings.monitor.probation_days
     if utc_now() - served.since > timedelta(days=days):
@@ -115,7 +115,7 @@ def _ineligible(store: Store, settings: Settings, served: LoadedModel) -> Decisi
     return None
 
 
-def _better(
+def _why_not_better(
     store: Store, settings: Settings, served: LoadedModel, target: int, rows: pd.DataFrame
 ) -> tuple[str, str]:
     """Why the target is not better on rows new to both models, or ""; and the figures."""
@@ -124,9 +124,9 @@ def _better(
     if len(rows) < FEWEST_ROWS:
         return "too few rows", (
             f"m{target} cannot be compared yet: {len(rows)} rows since the promotion were logged "
-            f"with what was asked and are new to both models, it takes {FEWEST_ROWS}"
+            f"with their inputs and are new to both models; {FEWEST_ROWS} are needed"
         )
-    former = _whole(store, target)
+    former = _load_or_heal(store, target)
     actual, columns = rows[schema.TARGET].to_numpy(np.float64), columns_of_frame(rows)
     theirs, ours = former.predictions(columns), served.predictions(columns)
     found = compared(actual, ours.predicted, theirs.predicted, row_cells(rows),
@@ -142,7 +142,7 @@ def _better(
     return "", figures
 
 
-def _whole(store: Store, model: int) -> LoadedModel:
+def _load_or_heal(store: Store, model: int) -> LoadedModel:
     """A model, its bytes copied back from the backup where they are damaged or missing here."""
     try:
         return load(store, model)

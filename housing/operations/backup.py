@@ -94,7 +94,7 @@ def create(store: Store, settings: Settings) -> Snapshot:
     """Back up the whole store; copies only what is new since the last backup.
 
     The database is dumped in one transaction, so that it and the blobs it refers to are of one
-    moment; runs may continue meanwhile. RunInProgress beside another backup or a prune.
+    moment; runs may continue meanwhile. RunInProgress during another backup or a prune.
     """
     with lease.held_lease(store, owner=f"the backup of {actor()}", name=MAINTENANCE) as fenced:
         ownership.claim(store, store.backup)

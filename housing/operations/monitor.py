@@ -43,7 +43,7 @@ class MonitorRun:
 
 
 def monitor(store: Store, settings: Settings, *, run: int | None = None) -> MonitorRun:
-    """Judge what is new; NotPossible without a champion, RunInProgress beside another monitor."""
+    """Judge what is new; NotPossible without a champion, RunInProgress during another one."""
     with lease.held_lease(store, owner=f"the monitor of {actor()}", name=MONITOR) as fenced:
         return _monitor(fenced, settings, run)
 

@@ -65,7 +65,7 @@ def prune(
 ) -> PruneResult:
     """Delete what is older than `days` (the policy's for None) and not kept.
 
-    NotPossible within the rollback horizon, RunInProgress beside a run or a backup.
+    NotPossible within the rollback horizon, RunInProgress during a run or a backup.
     """
     policy = settings.retention
     age = policy.days if days is None else days

@@ -1,4 +1,4 @@
-"""What a full search shows beside its trials: families and baselines compared, and curves.
+"""What a full search shows besides its trials: families and baselines compared, and curves.
 
 All figures are measured on the rows of the search and stored with it. Not here: their table and
 plots (`housing.report`).

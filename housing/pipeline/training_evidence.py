@@ -1,4 +1,4 @@
-"""Evidence beside the test rows: out-of-fold errors, and what earlier verdicts say of a model."""
+"""Evidence besides the test rows: out-of-fold errors, and what earlier verdicts say of a model."""
 
 from dataclasses import replace
 from typing import Any

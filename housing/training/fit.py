@@ -31,7 +31,7 @@ from housing.training.workers import in_parallel, one_thread
 Floats = npt.NDArray[np.float64]
 
 EXTRA_TASK = -1
-"""Number of the task that is computed beside the fits."""
+"""Number of the task that is computed together with the fits."""
 
 BASELINE_ROWS = 100_000
 """Training rows that a baseline is fitted on, at random: more would not change a line."""
@@ -209,7 +209,7 @@ def library_versions(*models: Any) -> dict[str, str]:
 
 
 def _packages(model: Any) -> set[str]:
-    """Distributions that a model's estimators come from, beside the standard library and ours."""
+    """Distributions that a model's estimators come from, without the standard library and ours."""
     parts = [model, *(model.get_params(deep=True).values() if hasattr(model, "get_params") else ())]
     kinds = {kind for part in parts for kind in type(part).__mro__}
     packages = {kind.__module__.split(".")[0] for kind in kinds}

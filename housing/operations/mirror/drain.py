@@ -71,7 +71,7 @@ def mirror(
     scheduled: bool = False,
     transport: httpx.BaseTransport | None = None,
 ) -> MirrorResult:
-    """Send what was not sent. RunInProgress beside another attempt, NotPossible without a server.
+    """Send what was not sent. RunInProgress during another attempt, NotPossible without a server.
 
     `since` is recorded: runs that ended before it are not sent, now or later. `again` sends all
     once more, for what was changed or deleted there. A `scheduled` attempt pauses after failures.

@@ -61,7 +61,7 @@ def open_store(
 
 
 def _empty(store: Store) -> Store | None:
-    """An empty store in memory in place of one without tables; NotOwned beside others' files.
+    """An empty store in memory in place of one without tables; NotOwned where files are another's.
 
     None where another process has made the tables meanwhile: the files are then its own.
     """

@@ -1,4 +1,4 @@
-"""What a stored model may be made of: the types that are loaded beside scikit-learn's own.
+"""What a stored model may be made of: the types that are loaded besides scikit-learn's own.
 
 Everything else is refused when a model is stored, and again when one is loaded. The functions of
 derived columns, the transformers of `housing.features` and the types that a model family names are

@@ -122,7 +122,7 @@ def test_a_champion_made_by_a_restore_is_not_rolled_back(spoiled: tuple[Settings
         append(connection, newest, "restore", 2, Authorship("test", "drill"))
     (look,) = _calm(settings, store)
     assert look.rolled_back_to is None
-    assert any("came by a restore" in message for message in look.alerts)
+    assert any("champion by a restore" in message for message in look.alerts)
 
 
 def test_a_rollback_that_failed_is_tried_again_and_reported_once(
