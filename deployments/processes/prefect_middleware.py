@@ -110,7 +110,7 @@ def _sign_in(request: Request, secret: str) -> Response:
         return HTMLResponse(_PAGE, headers={"Cache-Control": "no-store"})
     if not is_signed_in(request, secret):
         return PlainTextResponse(
-            "The auth string is wrong: open the address that `housing up` prints.", 403
+            "Wrong auth string: use the address that `housing up` prints.", 403
         )
     answer = Response(status_code=204)
     name, value = _cookie(secret)

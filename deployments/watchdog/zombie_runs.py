@@ -36,7 +36,6 @@ END_GRACE = timedelta(seconds=30)
 ROWLESS_GRACE = timedelta(hours=6)
 """Age from which a run without a row (rollback, backup, ...) counts as dead."""
 
-
 STOP_GRACE = timedelta(seconds=45)
 """Time that Prefect's worker takes to stop a cancelled run: SIGTERM, and SIGKILL 30 s later."""
 

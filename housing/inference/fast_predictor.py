@@ -162,12 +162,10 @@ class Predictor:
             (sum(len(part.models) for part in self.parts), len(columns[schema.FEATURES[0]]))
         )
 
-        def predict_block(
-            part: Part, first: int, rows: npt.NDArray[np.int64], values: Floats
-        ) -> None:
+        def fill(part: Part, first: int, rows: npt.NDArray[np.int64], values: Floats) -> None:
             predicted[first : first + len(part.models), rows] = part.each(values)
 
-        self._each_block(columns, predict_block)
+        self._each_block(columns, fill)
         return predicted
 
     def features(self, columns: Columns) -> list[Floats]:

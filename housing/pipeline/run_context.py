@@ -32,7 +32,6 @@ from housing.training.candidates import FAMILIES
 
 log = logging.getLogger("housing")
 
-
 Unset = SkipJsonSchema[None]
 """A parameter that may be left out: in the form of the Prefect UI a field of one type, without a
 switch between that type and "None"."""

@@ -156,12 +156,10 @@ def next_run(
 def _rule(found: StoredWork, judged_before: tuple[int, ...]) -> str:
     """The rule by which the next run judges, where it is not the policy's own."""
     decided = found.verdict or found.manual_entry or found.block_reason
-    if decided or found.champion is None:
+    challenger, champion = found.challenger, found.champion
+    if decided or champion is None or challenger == champion:
         return ""
-    challenger = found.challenger
-    if challenger == found.champion:
-        return ""
-    older = challenger is not None and challenger < found.champion
+    older = challenger is not None and challenger < champion
     why = decision_rule.why_superior(judged_before, challenger if older else None)
     return f"; the rule is `superior`, because {why}" if why else ""
 
