@@ -37,22 +37,22 @@ def with_corrections(evidence: Evidence, policy: GatePolicy) -> Evidence:
     def on_all(model: ModelMetrics, belief: Belief) -> ModelMetrics:
         own = noise.test**2 / 2
         error = _without(model.metrics, belief.mean[-1], belief.covariance[-1, -1], own)
-        return _of(model, error, ALL, before + 1)
+        return _with_corrected(model, error, ALL, before + 1)
 
     champion, reuse = on_all(theirs, found.champion), evidence.holdout_reuse
     if reuse is not None and reuse.fresh is not None and reuse.fresh_rows >= policy.min_test_rows:
         share = reuse.fresh_rows / evidence.test_rows
         mean, variance = expected_gain.on_fresh_rows(found, noise, share)
         error = _without(reuse.fresh, mean, variance, noise.test**2 / 2 / share)
-        champion = _of(theirs, error, UNUSED, before + 1)
+        champion = _with_corrected(theirs, error, UNUSED, before + 1)
     return replace(evidence, challenger=on_all(ours, found.challenger), champion=champion)
 
 
 def _not_selected(model: ModelMetrics) -> ModelMetrics:
-    return _of(model, _without(model.metrics, 0.0, 0.0, 0.0), NOT_SELECTED, 0)
+    return _with_corrected(model, _without(model.metrics, 0.0, 0.0, 0.0), NOT_SELECTED, 0)
 
 
-def _of(
+def _with_corrected(
     model: ModelMetrics, error: tuple[Metrics, Interval, float] | None, source: str, verdicts: int
 ) -> ModelMetrics:
     if error is None:

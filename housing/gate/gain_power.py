@@ -49,7 +49,7 @@ class _Champions:
 
 def chance(noise: Noise, policy: GatePolicy, change: float, *, earlier: int = 0) -> float:
     """Probability that a challenger with a true change passes after `earlier` comparisons."""
-    found = _of(noise, policy, earlier)
+    found = _champions_after(noise, policy, earlier)
     own = np.sqrt(np.diagonal(initial_belief(noise).covariance))
     true = math.log1p(change)
     test = true + own[3] * DEVIATIONS - found.test[:, None]
@@ -64,10 +64,10 @@ def chance(noise: Noise, policy: GatePolicy, change: float, *, earlier: int = 0)
 
 def selection_bias(noise: Noise, policy: GatePolicy, earlier: int) -> float:
     """Expected share by which selection makes the champion's error on the test rows too low."""
-    return -float(_of(noise, policy, earlier).test.mean()) if earlier else 0.0
+    return -float(_champions_after(noise, policy, earlier).test.mean()) if earlier else 0.0
 
 
-def _of(noise: Noise, policy: GatePolicy, earlier: int) -> _Champions:
+def _champions_after(noise: Noise, policy: GatePolicy, earlier: int) -> _Champions:
     rule = (policy.cost_of_change, policy.margin, policy.confidence, policy.regression_veto)
     return _champions(noise, rule, earlier)
 

@@ -155,7 +155,7 @@ def measure_evidence(
         rmse=None if policy.metric == RMSE else _compared(pair, RMSE, policy),
         slices=() if pair is None else _slices(pair, test, policy),
         recent=_subset("never-used rows", pair, test.fresh, policy),
-        uncapped=_subset("rows below the cap", pair, _not(test.capped), policy),
+        uncapped=_subset("rows below the cap", pair, _inverted(test.capped), policy),
         former=measured.best_former(competitors.former) if usable else None,
         seed_variance=measured.seed_variance(challenger),
         champion_seed_variance=None if champion is None else measured.seed_variance(champion),
@@ -295,7 +295,7 @@ def _compared(pair: PairedPredictions | None, metric: str, policy: GatePolicy) -
     return None if pair is None else compare_pair(pair, metric, confidence=policy.confidence)
 
 
-def _not(rows: Mask | None) -> Mask | None:
+def _inverted(rows: Mask | None) -> Mask | None:
     return None if rows is None else ~rows
 
 

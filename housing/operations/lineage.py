@@ -9,7 +9,7 @@ from sqlalchemy.engine import Row
 from housing import schema
 from housing.store.database.engine import Store
 from housing.store.models import artifacts, registry
-from housing.store.queries import named, time
+from housing.store.queries import time, with_letter
 from housing.training.lineage import FeatureGroup, definitions, grouped
 
 
@@ -38,11 +38,11 @@ def lineage(store: Store, model: int) -> dict[str, Any]:
 
 def _decision(row: Row[Any]) -> dict[str, Any]:
     return {
-        "run": named("r", row.run),
+        "run": with_letter("r", row.run),
         "outcome": row.outcome,
         "rule": row.policy.get("rule", ""),
-        "champion": named("m", row.champion),
-        "dataset": named("v", row.version),
+        "champion": with_letter("m", row.champion),
+        "dataset": with_letter("v", row.version),
         "decided_at": time(row.created_at),
         "message": row.verdict["message"],
     }

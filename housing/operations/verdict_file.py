@@ -34,7 +34,7 @@ from housing.store.data import batches, profiles
 from housing.store.database.engine import Store
 from housing.store.models import approvals, registry
 from housing.store.objects.signing import Signer
-from housing.store.queries import named, time
+from housing.store.queries import time, with_letter
 
 FORMAT = "housing verdict 1"
 PACKAGE = "housing-nightly"
@@ -157,9 +157,9 @@ def _judged(content: Json, replayed: Replayed) -> tuple[list[str], list[str]]:
     for role in ("challenger", "champion"):
         ours, judged = models[role], evidence[role]
         facts = ours and (ours["model"], ours["artifact"])
-        if facts != (judged and (named("m", judged["id"]), judged["digest"])):
+        if facts != (judged and (with_letter("m", judged["id"]), judged["digest"])):
             found.append(f"The {role} of the evidence is another model than the file names: {ask}.")
-    if content["dataset"] != named("v", evidence["version"]):
+    if content["dataset"] != with_letter("v", evidence["version"]):
         found.append(f"The evidence is of another dataset than the file names: {ask}.")
     return found, notes
 
@@ -205,12 +205,12 @@ def _content(connection: Connection, row: Row[Any]) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "problem": schema.PROBLEM.name,
-        "run": named("r", row.run),
+        "run": with_letter("r", row.run),
         "decided_at": time(row.created_at),
         "code": {"release": release_of(PACKAGE), "digest": code_digest()},
         "simulated": batches.any_simulated(connection, row.version),
-        "dataset": named("v", row.version),
-        "datasets": {named("v", v): _dataset(connection, v) for v in sorted(versions)},
+        "dataset": with_letter("v", row.version),
+        "datasets": {with_letter("v", v): _dataset(connection, v) for v in sorted(versions)},
         "models": {role: model and _model(model) for role, model in models.items()},
         "predictions": row.predictions,
         "policy": row.policy,
@@ -229,7 +229,7 @@ def _dataset(connection: Connection, version: int) -> Json | None:
 def _model(row: Row[Any]) -> Json:
     names = ("artifact", "golden", "train_keys", "libraries")
     facts = {name: row._mapping[name] for name in names}
-    return {"model": named("m", row.id), "dataset": named("v", row.version), **facts}
+    return {"model": with_letter("m", row.id), "dataset": with_letter("v", row.version), **facts}
 
 
 @cache

@@ -21,7 +21,7 @@ from housing.records import (
 from housing.schema import WORDING
 from housing.settings import Settings
 from housing.sources import SOURCES
-from housing.sources.base import Delivery, Source, SourceOptions, nothing_read
+from housing.sources.base import Delivery, Source, SourceOptions, skipped
 from housing.sources.files import memory_named
 from housing.sources.landing import Landing
 from housing.store.data import batches, copies, profiles
@@ -109,7 +109,7 @@ def _not_mixed(store: Store, delivery: Delivery) -> BatchSummary | None:
             f"{delivery.name} are left out: the dataset has real {WORDING.rows}. "
             "HOUSING_SOURCES__NAMES without that source spares the attempt."
         )
-        return nothing_read(delivery.source, delivery.name, "waiting", message)
+        return skipped(delivery.source, delivery.name, "waiting", message)
     raise NotPossible(
         what=f"Ingesting {delivery.name}",
         why=f"it is real, and the dataset has simulated {WORDING.rows} only; they are not mixed. "
@@ -138,14 +138,14 @@ def _ingest_delivery(
         with memory_named(delivery.name):
             validated = validate(delivery.read(), delivery.name, watch)
     except FileUnreadable as error:
-        return nothing_read(delivery.source, delivery.name, "unreadable", f"{error}.")
+        return skipped(delivery.source, delivery.name, "unreadable", f"{error}.")
     while True:  # until the dataset does not change meanwhile
         new = _judged(current, settings, delivery, validated)
         if new.status == "unchanged" and delivery.repeats is not None:
             message = (
                 f"{delivery.name} holds the same as b{delivery.repeats}, whose rows are current."
             )
-            return nothing_read(delivery.source, delivery.name, "unchanged", message)
+            return skipped(delivery.source, delivery.name, "unchanged", message)
         stored = batches.add(current.store, new, run)
         if stored is not None:
             return stored

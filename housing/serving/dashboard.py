@@ -16,8 +16,8 @@ from housing.serving.shadow_comparison import ShadowComparison, compare_shadow
 from housing.store import queries
 from housing.store.models import registry
 from housing.store.objects.pages import page_storage
-from housing.store.queries import named
 from housing.store.queries import time as as_text
+from housing.store.queries import with_letter
 from housing.store.runs import monitor_windows
 
 EVALUATIONS = 30
@@ -79,7 +79,7 @@ def _error_history(connection: Connection) -> Iterator[dict[str, Any]]:
         if error := queries.error_by(champion["metrics"], metric.name):
             yield {
                 "at": as_text(row.created_at),
-                "model": named("m", champion["id"]),
+                "model": with_letter("m", champion["id"]),
                 "outcome": row.outcome,
                 "metric": metric.label,
                 "has_unit": metric.has_unit,

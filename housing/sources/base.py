@@ -81,7 +81,7 @@ class Source(Protocol):
         """
 
 
-def nothing_read(
+def skipped(
     source: str,
     name: str,
     status: Literal["unchanged", "superseded", "waiting", "unreadable"],

@@ -16,7 +16,7 @@ from typing import Literal
 
 from housing.errors import FileUnreadable, SourceUnavailable
 from housing.records import BatchSummary, KnownContent
-from housing.sources.base import Delivery, IngestHistory, SourceOptions, nothing_read
+from housing.sources.base import Delivery, IngestHistory, SourceOptions, skipped
 from housing.sources.files import fingerprint, shell_word, shown
 from housing.sources.table_file import is_table, read_table, require_table
 
@@ -55,7 +55,7 @@ class Landing:
         for path in files:
             if path in growing:
                 why = f"{shown(path)} is still being written; the next run reads it."
-                yield nothing_read(self.name, shown(path), "waiting", why)
+                yield skipped(self.name, shown(path), "waiting", why)
             else:
                 yield self._one(path, seen, found)
         for folder in folders:  # a person may expect its tables to be read
@@ -65,7 +65,7 @@ class Landing:
                     f"{name} is a folder, and its tables (first {shown(table)}) are not read. "
                     f"Move them into {where}, or begin the folder's name with a dot"
                 )
-                yield nothing_read(self.name, name, "unreadable", f"{why}.")
+                yield skipped(self.name, name, "unreadable", f"{why}.")
 
     def _one(
         self, path: Path, seen: IngestHistory, found: dict[str, str]
@@ -75,13 +75,13 @@ class Landing:
             require_table(path)
             digest, size = fingerprint(path)
         except FileUnreadable as error:
-            return nothing_read(self.name, name, "unreadable", f"{error}.")
+            return skipped(self.name, name, "unreadable", f"{error}.")
         known = seen.batch_with(digest)
         if known is not None and not self.again:
             return self._known(path, known, seen)
         if digest in found:
             message = f"{name} holds the same as {found[digest]}; it counts once."
-            return nothing_read(self.name, name, "unchanged", message)
+            return skipped(self.name, name, "unchanged", message)
         found[digest] = name
         read = partial(read_table, path, self.options.limits, digest=digest)
         return Delivery(
@@ -108,13 +108,13 @@ class Landing:
         if state := _STATES.get(known.status):
             status: Literal["unchanged", "superseded"] = "superseded" if fresh else "unchanged"
             message = state.format(batch=known.batch, file=shell_word(path))
-            return nothing_read(self.name, name, status, f"{same}, {message}.")
+            return skipped(self.name, name, status, f"{same}, {message}.")
         outdated = seen.outdated_rows(known.batch) if fresh else 0
         if outdated:
             why = f"{outdated:,} of its rows have been corrected or withdrawn since"
             how = f"`housing ingest --again {shell_word(path)}` takes it as a new delivery"
-            return nothing_read(self.name, name, "superseded", f"{same}; {why}. {how}.")
-        return nothing_read(self.name, name, "unchanged", f"{same}; nothing to do.")
+            return skipped(self.name, name, "superseded", f"{same}; {why}. {how}.")
+        return skipped(self.name, name, "unchanged", f"{same}; nothing to do.")
 
     def _listed(self) -> list[Path]:
         folder = self.options.landing_dir

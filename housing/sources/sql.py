@@ -32,7 +32,7 @@ from housing.errors import FileUnreadable, SourceUnavailable
 from housing.quality.table import table_of
 from housing.records import BatchSummary
 from housing.schema import ID_COLUMN
-from housing.sources.base import Delivery, IngestHistory, SourceOptions, nothing_read
+from housing.sources.base import Delivery, IngestHistory, SourceOptions, skipped
 from housing.sources.header import read_header
 from housing.sources.identifiers import EXACT, EXACT_32, id_text
 
@@ -83,7 +83,7 @@ class SqlTable:
                 yield _delivery(self.name, table_name, found, notes, number)
                 return
         except FileUnreadable as error:
-            yield nothing_read(self.name, table_name, "unreadable", f"{error}.")
+            yield skipped(self.name, table_name, "unreadable", f"{error}.")
             return
         except NoSuchTableError:
             raise _unavailable(url, f"there is no table {table_name}") from None
@@ -91,7 +91,7 @@ class SqlTable:
             # `from None`: a driver's message may contain the password.
             raise _unavailable(url, _reason(error, url)) from None
         nothing = f"{table_name} has no row that was not read before."
-        yield nothing_read(self.name, table_name, "unchanged", nothing)
+        yield skipped(self.name, table_name, "unchanged", nothing)
 
     def _timeout(self, url: URL) -> dict[str, int]:
         """The driver's time limit; SourceUnavailable for a SQLite file that does not exist."""

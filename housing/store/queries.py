@@ -46,7 +46,7 @@ Rows = list[dict[str, Any]]
 _METRICS = TypeAdapter(Metrics)
 
 
-def named(letter: str, id_: int | None) -> str | None:
+def with_letter(letter: str, id_: int | None) -> str | None:
     """An id with its letter: m7 a model, v3 a dataset version, b2 a batch, r9 a run."""
     return None if id_ is None else f"{letter}{id_}"
 
@@ -69,11 +69,11 @@ def list_models(connection: Connection, limit: int | None = None) -> Rows:
     errors = _errors(connection, rows)
     return [
         {
-            "model": named("m", row.id),
+            "model": with_letter("m", row.id),
             "role": "champion" if row.id == current else "former" if row.id in former else "",
             "family": row.family,
             **errors[row.id],
-            "dataset": named("v", row.version),
+            "dataset": with_letter("v", row.version),
             "train_rows": row.train_rows,
             "created_at": time(row.created_at),
         }
@@ -124,8 +124,8 @@ def recorded_correction(row: Row[Any], model: int) -> dict[str, Any] | None:
         **found["error"],
         "metric": row.evidence.get("metric", RMSE),
         **{name: found[name] for name in ("source", "rows", "bias", "verdicts")},
-        "evaluation": named("e", row.id),
-        "dataset": named("v", row.version),
+        "evaluation": with_letter("e", row.id),
+        "dataset": with_letter("v", row.version),
     }
 
 
@@ -151,7 +151,7 @@ def _datasets(
     )  # fmt: skip
     return [
         {
-            "dataset": named("v", row.id),
+            "dataset": with_letter("v", row.id),
             **_fields(row, "operation", "reason", "batches", *MEASURED),
             "created_at": time(row.created_at),
         }
@@ -176,7 +176,7 @@ def list_batches(
 
 def _batch(row: Row[Any], is_active: bool) -> dict[str, Any]:
     return {
-        "batch": named("b", row.id),
+        "batch": with_letter("b", row.id),
         **_fields(row, "source", "name", "status"),
         "in_dataset": is_active,
         "read": row.read_rows,
@@ -207,15 +207,15 @@ def _run(row: Row[Any], dead: Sequence[int]) -> dict[str, Any]:
         seconds = max(0.0, (row.finished_at - row.started_at).total_seconds())
     status = DEAD["status"] if is_dead else row.status
     return {
-        "run": named("r", row.id),
+        "run": with_letter("r", row.id),
         "kind": row.kind,
         "status": status,
         "outcome": row.outcome,
         "result": row.outcome or status,
         "message": DEAD["error"] if is_dead else row.message or row.error,
-        "dataset": named("v", row.version),
-        "challenger": named("m", row.challenger),
-        "champion": named("m", row.champion),
+        "dataset": with_letter("v", row.version),
+        "challenger": with_letter("m", row.challenger),
+        "champion": with_letter("m", row.champion),
         "started_at": time(row.started_at),
         "seconds": seconds,
         **_fields(row, "actor", "report", "flow_run"),
@@ -237,12 +237,12 @@ def log_entry(row: Row[Any]) -> dict[str, Any]:
     """One entry of the promotion log."""
     return {
         **_fields(row, "seq", "operation"),
-        "blocks": named("m", row.blocked_model) or named("b", row.blocked_batch),
-        "from": named("m", row.from_model),
-        "to": named("m", row.to_model),
+        "blocks": with_letter("m", row.blocked_model) or with_letter("b", row.blocked_batch),
+        "from": with_letter("m", row.from_model),
+        "to": with_letter("m", row.to_model),
         "overridden": row.overridden or [],
         **_fields(row, "actor", "reason"),
-        "run": named("r", row.run),
+        "run": with_letter("r", row.run),
         "at": time(row.at),
     }
 
@@ -252,7 +252,7 @@ def list_blocks(connection: Connection) -> Rows:
     current = blocks.current(connection)
     return [
         {
-            "blocked": named(letter, id_),
+            "blocked": with_letter(letter, id_),
             "reason": block.reason,
             "actor": block.actor,
             "since": time(block.at),
@@ -272,7 +272,7 @@ def list_readiness(connection: Connection) -> Rows:
     )
     return [
         {
-            "model": named("m", model),
+            "model": with_letter("m", model),
             "ready": row.ready if (row := known.get(model)) is not None else None,
             "detail": row.detail if row is not None else "the next run checks it",
             "onnx_ready": None if row is None else row.onnx_ready,
@@ -300,23 +300,23 @@ def show_model(connection: Connection, id_: int) -> dict[str, Any]:
     row = registry.model(connection, id_)
     evaluation = registry.newest_evaluation(connection, id_)
     return {
-        "model": named("m", row.id),
+        "model": with_letter("m", row.id),
         **_fields(row, "family", "parameters", "seed", "ensemble_size"),
-        "dataset": named("v", row.version),
+        "dataset": with_letter("v", row.version),
         "train_rows": row.train_rows,
         **_errors(connection, [row])[row.id],
         "corrected_error": corrected_error(connection, id_),
         **_fields(row, "fit_seconds", "importances", "groups", "unseen"),
         **_fields(row, "members", "libraries", "artifact"),
         "created_at": time(row.created_at),
-        "run": named("r", row.run),
+        "run": with_letter("r", row.run),
         "last_evaluation": None
         if evaluation is None
-        else {**evaluation.evidence["challenger"], "id": named("m", id_)},
+        else {**evaluation.evidence["challenger"], "id": with_letter("m", id_)},
         "history": [
             entry
             for entry in list_history(connection, model=id_)
-            if named("m", id_) in (entry["blocks"], entry["from"], entry["to"])
+            if with_letter("m", id_) in (entry["blocks"], entry["from"], entry["to"])
         ],
     }
 
@@ -325,7 +325,7 @@ def show_dataset(connection: Connection, id_: int) -> dict[str, Any]:
     """Everything recorded of a dataset version."""
     version, profile = datasets.get(connection, id_), profiles.get(connection, id_)
     (facts,) = _datasets(connection, dataset_versions.c.id == id_)
-    members = [named("b", batch) for batch in version.batches]
+    members = [with_letter("b", batch) for batch in version.batches]
     unused = {"why_unused": WHY_UNUSED} if profile is not None and profile.unused_rows else {}
     columns = None if profile is None else profile.columns
     return {**facts, "batches": members, **unused, "columns": columns}
@@ -349,7 +349,7 @@ def show_batch(connection: Connection, id_: int) -> dict[str, Any]:
         "unused_rows": connection.scalar(unused),  # None before it has its sides
         **_fields(row, "digest", "segment"),
         "quarantine": row.rejected,
-        "run": named("r", row.run),
+        "run": with_letter("r", row.run),
     }
 
 
@@ -378,7 +378,7 @@ def _approval(row: Row[Any] | None) -> dict[str, Any] | None:
         return None
     return {
         "status": row.status,
-        "challenger": named("m", row.challenger),
+        "challenger": with_letter("m", row.challenger),
         "requested_at": time(row.requested_at),
         "expires_at": time(row.expires_at),
         "decided_at": time(row.decided_at),
@@ -449,13 +449,13 @@ def status(connection: Connection) -> dict[str, Any]:
 def _champion(connection: Connection, head: Row[Any]) -> dict[str, Any]:
     model = registry.model(connection, head.to_model)
     return {
-        "model": named("m", model.id),
+        "model": with_letter("m", model.id),
         "family": model.family,
         "since": time(head.at),
         "by": head.operation,
         "reason": head.reason,
         **_errors(connection, [model])[model.id],
-        "dataset": named("v", model.version),
+        "dataset": with_letter("v", model.version),
     }
 
 

@@ -23,7 +23,7 @@ from housing.records import Metrics, Trial
 from housing.settings import Settings
 from housing.store.data import profiles
 from housing.store.models import blocks, promotion_log, registry, searches
-from housing.store.queries import named, time
+from housing.store.queries import time, with_letter
 from housing.store.runs import runs
 
 ID, STORE, AT = IDENTITY = "housing.id", "housing.store", "housing.at"
@@ -105,9 +105,9 @@ def run_content(
         "housing.status": row.status,
         "housing.verdict": row.outcome,
         "housing.message": row.message or row.error,
-        "housing.dataset": named("v", row.version),
-        "housing.challenger": named("m", row.challenger),
-        "housing.champion": named("m", row.champion),
+        "housing.dataset": with_letter("v", row.version),
+        "housing.challenger": with_letter("m", row.challenger),
+        "housing.champion": with_letter("m", row.champion),
         "housing.report": _report(settings, row),
         "housing.actor": row.actor,
         "mlflow.user": row.actor,
