@@ -27,7 +27,7 @@ from housing.evaluation.compare import compare
 from housing.evaluation.spatial_se import SpatialCells
 from housing.formatting import percent
 from housing.gate.check import judge
-from housing.gate.measure import Competitors, Predictions, RunFacts, measure_evidence
+from housing.gate.measure import Competitors, ModelPredictions, RunFacts, measure_evidence
 from housing.gate.policy import GatePolicy
 from housing.gate.power import chance
 
@@ -53,8 +53,8 @@ def night(split: Split, champion: int, challenger: int, change: float, bag: int)
     median = np.full(len(ours), np.median(split.actual))
     evidence = measure_evidence(
         as_test_rows(split.rows),
-        Predictions(2, "challenger", ours, 1, 0, members),
-        Competitors(Predictions(1, "champion", theirs, 1, 0), {"median": median}),
+        ModelPredictions(2, "challenger", ours, 1, 0, members),
+        Competitors(ModelPredictions(1, "champion", theirs, 1, 0), {"median": median}),
         POLICY,
         RunFacts(),
     )

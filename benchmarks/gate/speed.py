@@ -21,7 +21,7 @@ from benchmarks.results import Row, show
 from housing import schema
 from housing.evaluation.drift import measure_drift
 from housing.gate.check import judge
-from housing.gate.measure import Competitors, Predictions, RunFacts, measure_evidence
+from housing.gate.measure import Competitors, ModelPredictions, RunFacts, measure_evidence
 from housing.gate.policy import GatePolicy
 from housing.gate.power import operating_characteristic
 from housing.problems.california.simulated.scenarios import simulate
@@ -57,12 +57,14 @@ def case(rows: int) -> tuple[Any, Any]:
     test = as_test_rows(frame, rng.random(rows) < 0.1)
     errors = rng.normal(0, 40_000, rows)
     predictions = [np.maximum(actual + errors + rng.normal(0, 9_000, rows), 1.0) for _ in range(6)]
-    challenger = Predictions(9, "9", np.mean(predictions[:3], axis=0), 1, 0, tuple(predictions[:3]))
+    challenger = ModelPredictions(
+        9, "9", np.mean(predictions[:3], axis=0), 1, 0, tuple(predictions[:3])
+    )
     median, line = np.full(rows, np.median(actual)), actual + 2 * errors
     others = Competitors(
-        Predictions(8, "8", predictions[3], 1, 0),
+        ModelPredictions(8, "8", predictions[3], 1, 0),
         {"median": median, "linear": line},
-        [Predictions(7, "7", predictions[4], 1, 0)],
+        [ModelPredictions(7, "7", predictions[4], 1, 0)],
     )
     policy = GatePolicy(preflight=False)
 

@@ -35,7 +35,7 @@ from benchmarks.gate.family import boosting
 from housing import schema
 from housing.gate import decision_rule
 from housing.gate.check import judge
-from housing.gate.measure import Competitors, Predictions, RunFacts, measure_evidence
+from housing.gate.measure import Competitors, ModelPredictions, RunFacts, measure_evidence
 from housing.gate.policy import GatePolicy
 from housing.keys import row_keys
 from housing.problems.california.simulated.scenarios import (
@@ -249,12 +249,12 @@ def _judge(
         return ("promote" if better else "keep"), []
     evidence = measure_evidence(
         as_test_rows(rows, year.came[there] == night),
-        Predictions(night + 1, f"c{night}", ours, 1, 0),
+        ModelPredictions(night + 1, f"c{night}", ours, 1, 0),
         Competitors(
-            Predictions(champions[-1] + 1, f"c{champions[-1]}", theirs, 1, 0),
+            ModelPredictions(champions[-1] + 1, f"c{champions[-1]}", theirs, 1, 0),
             {"median": np.full(len(actual), np.median(actual))},
             [
-                Predictions(c + 1, f"c{c}", year.predicted[c][there].astype(float), 1, 0)
+                ModelPredictions(c + 1, f"c{c}", year.predicted[c][there].astype(float), 1, 0)
                 for c in decision_rule.evenly_spaced(champions[-2::-1], policy.cumulative_champions)
             ],
         ),

@@ -39,7 +39,7 @@ NO_CATEGORY = -1
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class FeatureBlock:
     """Features that are computed from some columns, all numbers or all categories."""
 
     indices: npt.NDArray[np.int64]  # of the columns, in NUMBERS or CATEGORIES
@@ -51,7 +51,7 @@ class Block:
 class ArrayFeatures:
     """A fitted ColumnTransformer on plain arrays, block by block, and the steps after it."""
 
-    blocks: tuple[Block, ...]
+    blocks: tuple[FeatureBlock, ...]
     after: Function
 
     @classmethod
@@ -81,7 +81,7 @@ class _Unsupported(Exception):
     """A transformer that can only compute on frames."""
 
 
-def _blocks(columns: ColumnTransformer) -> Iterator[Block]:
+def _blocks(columns: ColumnTransformer) -> Iterator[FeatureBlock]:
     if columns.transformer_weights:
         raise _Unsupported
     for _, transformer, names in columns.transformers_:
@@ -93,7 +93,7 @@ def _blocks(columns: ColumnTransformer) -> Iterator[Block]:
         for known, categorical in ((NUMBERS, False), (CATEGORIES, True)):
             if set(names) <= set(known):
                 indices = np.array([known.index(name) for name in names], dtype=np.int64)
-                yield Block(indices, categorical, _function(transformer, names))
+                yield FeatureBlock(indices, categorical, _function(transformer, names))
                 break
         else:
             raise _Unsupported

@@ -10,7 +10,7 @@ import numpy as np
 
 from housing.formatting import short_percent
 from housing.gate.evidence import Evidence
-from housing.gate.measure import Competitors, Predictions, TestRows
+from housing.gate.measure import Competitors, ModelPredictions, TestRows
 from housing.gate.messages import NOT_MEASURED
 from housing.gate.policy import GatePolicy, Threshold
 from housing.problem import Behaviour
@@ -43,7 +43,7 @@ class BehaviourCheck:
         )  # fmt: skip
 
     def measure(
-        self, test: TestRows, challenger: Predictions, _others: Competitors
+        self, test: TestRows, challenger: ModelPredictions, _others: Competitors
     ) -> dict[str, Any] | None:
         """Rows that break it and the largest change against it, relative; None without a model."""
         if challenger.predict is None or test.features is None:

@@ -250,7 +250,7 @@ def standings(evidence: Evidence) -> tuple[Standing, Standing]:
 
 
 @dataclass(frozen=True)
-class Finding:
+class GainResult:
     """The figures of the rule that messages and tables show."""
 
     gain: float  # expected; a regression is negative
@@ -261,7 +261,7 @@ class Finding:
     vetoed: bool  # whether only the measured change on the test rows keeps the champion
 
 
-def judged(evidence: Evidence, policy: GatePolicy) -> Finding:
+def judged(evidence: Evidence, policy: GatePolicy) -> GainResult:
     """Judge a recorded comparison; ValueError without one."""
     found, noise = of_evidence(evidence), noise_of(evidence)
     training, test = _observed(evidence)
@@ -272,7 +272,7 @@ def judged(evidence: Evidence, policy: GatePolicy) -> Finding:
     if highest is not None and policy.regression_veto:
         highest = min(highest, 0.0)
     passed = bool(passes(found, test, policy))
-    return Finding(
+    return GainResult(
         gain=-math.expm1(found.change),
         probability=float(found.probability(policy.margin)),
         highest=highest,

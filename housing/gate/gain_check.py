@@ -6,7 +6,7 @@ from typing import Any
 from housing.formatting import change, interval, short_percent
 from housing.gate import expected_gain, messages
 from housing.gate.evidence import Evidence
-from housing.gate.expected_gain import Finding
+from housing.gate.expected_gain import GainResult
 from housing.gate.policy import GatePolicy
 from housing.metric import metric_named
 from housing.records import CheckOutcome, CheckResult, Comparison
@@ -34,7 +34,7 @@ def needs(evidence: Evidence, policy: GatePolicy) -> str:
     return _highest(expected_gain.judged(evidence, policy))
 
 
-def _figures(evidence: Evidence, policy: GatePolicy, found: Finding) -> dict[str, Any]:
+def _figures(evidence: Evidence, policy: GatePolicy, found: GainResult) -> dict[str, Any]:
     training = evidence.training
     return {
         "expected_gain": found.gain,
@@ -46,7 +46,7 @@ def _figures(evidence: Evidence, policy: GatePolicy, found: Finding) -> dict[str
     }
 
 
-def _summary(evidence: Evidence, policy: GatePolicy, found: Finding) -> str:
+def _summary(evidence: Evidence, policy: GatePolicy, found: GainResult) -> str:
     """Expected gain and probability of a regression, and what they are made of."""
     probability = "below 0.01 %"
     if found.probability >= SMALLEST:
@@ -87,7 +87,7 @@ def _source(comparison: Comparison | None) -> str:
     return f"{shown} on {comparison.rows:,}"
 
 
-def _ending(policy: GatePolicy, found: Finding) -> str:
+def _ending(policy: GatePolicy, found: GainResult) -> str:
     if not found.worth:
         required = short_percent(policy.cost_of_change, DIGITS)
         return f"A change of the champion needs an expected gain of {required}. {_highest(found)}"
@@ -102,7 +102,7 @@ def _ending(policy: GatePolicy, found: Finding) -> str:
     return _highest(found)
 
 
-def _highest(found: Finding) -> str:
+def _highest(found: GainResult) -> str:
     """What would change the verdict."""
     if found.highest is None:
         return "No change on the test rows passes with the other evidence."

@@ -63,7 +63,7 @@ class TestRows:
 
 
 @dataclass(frozen=True, eq=False)
-class Predictions:
+class ModelPredictions:
     """A stored model, its predictions of the test rows, and its recorded training keys."""
 
     id: int
@@ -80,9 +80,9 @@ class Predictions:
 class Competitors:
     """The models that the challenger is compared with."""
 
-    champion: Predictions | None = None
+    champion: ModelPredictions | None = None
     baselines: Mapping[str, Values] = field(default_factory=dict)  # name -> predictions (n,)
-    former: Sequence[Predictions] = ()  # former champions
+    former: Sequence[ModelPredictions] = ()  # former champions
     failed_baselines: Mapping[str, str] = field(default_factory=dict)  # name -> reason
     estimates: Values | None = None  # in use today, (n,), NaN where there is none
 
@@ -106,7 +106,7 @@ class RunFacts:
 
 def measure_evidence(
     test: TestRows,
-    challenger: Predictions,
+    challenger: ModelPredictions,
     competitors: Competitors,
     policy: GatePolicy,
     facts: RunFacts,
@@ -197,7 +197,7 @@ class _Measurement:
     challenger: Values
     policy: GatePolicy
 
-    def metrics_of(self, model: Predictions) -> ModelMetrics:
+    def metrics_of(self, model: ModelPredictions) -> ModelMetrics:
         non_finite = int(np.sum(~np.isfinite(model.values)))
         metrics = None
         if not non_finite:
@@ -266,7 +266,7 @@ class _Measurement:
         bounded = int(np.sum(errors != values - actual))
         return Baseline(self.alone(actual + errors), comparison, bounded)
 
-    def best_former(self, former: Sequence[Predictions]) -> BestFormerChampion | None:
+    def best_former(self, former: Sequence[ModelPredictions]) -> BestFormerChampion | None:
         """None without a former champion that gives finite predictions."""
         usable = [m for m in former if np.isfinite(m.values).all()]
         if not usable:
@@ -276,7 +276,7 @@ class _Measurement:
             best.id, len(usable), self.error(best.values), self.against(best.values)
         )
 
-    def seed_variance(self, model: Predictions) -> SeedVariance | None:
+    def seed_variance(self, model: ModelPredictions) -> SeedVariance | None:
         """None for a model of one seed, or if a member's prediction is not finite."""
         count = len(model.members)
         if count < 2 or not np.isfinite(model.members).all():

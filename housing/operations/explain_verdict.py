@@ -28,7 +28,7 @@ from housing.store.runs import runs
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedVerdict:
     """One verdict with what it was judged from."""
 
     evaluation: int
@@ -65,11 +65,11 @@ class Explained:
     figures: Json
 
 
-def recorded(store: Store, run: int | None = None) -> Recorded:
+def recorded(store: Store, run: int | None = None) -> RecordedVerdict:
     """The verdict of a run, or the newest one; NotPossible where there is none."""
     with store.read() as connection:
         row = row_of(connection, run)
-    return Recorded(
+    return RecordedVerdict(
         row.id,
         row.run,
         records.read(row.evidence),
@@ -106,7 +106,7 @@ def _of_run(connection: Connection, run: int) -> Row[Any]:
     return row
 
 
-def power(found: Recorded, policy: GatePolicy | None = None) -> OperatingCharacteristic:
+def power(found: RecordedVerdict, policy: GatePolicy | None = None) -> OperatingCharacteristic:
     """Operating characteristic of the gate of that run, under its rule or another policy."""
     return operating_characteristic(
         found.comparison,
@@ -117,7 +117,7 @@ def power(found: Recorded, policy: GatePolicy | None = None) -> OperatingCharact
 
 
 def by_comparison(
-    found: Recorded, numbers: Sequence[int], changes: Sequence[float]
+    found: RecordedVerdict, numbers: Sequence[int], changes: Sequence[float]
 ) -> dict[int, dict[float, float]]:
     """How often the run's rule passes each true change at several comparisons on the same rows."""
     policy = decision_rule.effective_policy(found.evidence, found.policy)
@@ -131,7 +131,7 @@ def by_comparison(
     }
 
 
-def explain(found: Recorded) -> tuple[Explained, ...]:
+def explain(found: RecordedVerdict) -> tuple[Explained, ...]:
     """Each check of the verdict and what it would need to change its outcome."""
     checks = {check.name: check for check in CHECKS}
     return tuple(

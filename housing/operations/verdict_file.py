@@ -42,7 +42,7 @@ AGAIN = "get the file again, or have it exported again (`housing gate export`)"
 
 
 @dataclass(frozen=True)
-class Verified:
+class VerdictCheck:
     """What is wrong with a verdict file, each with a next step, and what was not checked."""
 
     content: Json
@@ -84,7 +84,7 @@ def read_public_key(file: Path) -> str:
     return key.public_bytes_raw().hex()
 
 
-def verify(data: bytes, trusted: str | None = None) -> Verified:
+def verify(data: bytes, trusted: str | None = None) -> VerdictCheck:
     """Check the signature of a verdict file and judge its evidence again.
 
     `trusted` is the public key, hexadecimal, that must have signed it.
@@ -95,7 +95,7 @@ def verify(data: bytes, trusted: str | None = None) -> Verified:
         unchanged = _bytes({**signed, "signature": content.get("signature")}) == data
     except (ValueError, AttributeError, RecursionError) as error:
         why = f"The file is no verdict file ({error}): {AGAIN}."
-        return Verified({}, None, (why,), (), "", trusted=False)
+        return VerdictCheck({}, None, (why,), (), "", trusted=False)
     mismatches, notes = [], []
     if not unchanged:
         mismatches.append(f"The file was written again or edited since it was exported: {AGAIN}.")
@@ -120,9 +120,9 @@ def verify(data: bytes, trusted: str | None = None) -> Verified:
         why = f"This release cannot judge its content ({type(error).__name__}: {error})"
         why = why.partition("\n")[0]
         mismatches.append(f"{why}: {_install(content)}.")
-        return Verified(content, None, tuple(mismatches), tuple(notes), key, trusted=False)
+        return VerdictCheck(content, None, tuple(mismatches), tuple(notes), key, trusted=False)
     known = key != "" and key == trusted
-    return Verified(
+    return VerdictCheck(
         content, replayed, (*mismatches, *judged[0]), (*notes, *judged[1]), key, trusted=known
     )
 

@@ -21,7 +21,7 @@ from housing.evaluation.spatial_se import Mask, Values, row_cells
 from housing.gate import decision_rule
 from housing.gate.check import CHECKS, judge, with_default_thresholds
 from housing.gate.evidence import Evidence
-from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
+from housing.gate.measure import Competitors, ModelPredictions, RunFacts, TestRows, measure_evidence
 from housing.gate.model_checks import BeatsBaseline
 from housing.inference.columns import columns_of_frame
 from housing.inference.fast_predictor import CHECKED_ROWS, Floats, checked_predictor, mean_of
@@ -166,7 +166,7 @@ def collect_evidence(
         if theirs is not None:
             fresh = evidence_context.unused_test_rows(store, version, test, earlier)
 
-        def score(row: Row[Any], own: pd.DataFrame | None = None) -> tuple[Any, Predictions]:
+        def score(row: Row[Any], own: pd.DataFrame | None = None) -> tuple[Any, ModelPredictions]:
             return _score(store, row, test, version, settings.search.workers, own)
 
         trained = {version: frame}  # the rows of each version are read once
@@ -269,7 +269,7 @@ def _score(
     version: int,
     threads: int,
     own: pd.DataFrame | None,
-) -> tuple[Any, Predictions]:
+) -> tuple[Any, ModelPredictions]:
     """Load a model, check it for leakage, and predict, also with each ensemble member.
 
     With the rows of its `own` version, near-duplicates of test rows in its training rows are
@@ -287,7 +287,7 @@ def _score(
 
     predicted = each_of(test)
     members = tuple(predicted) if len(predicted) > 1 else ()
-    return model, Predictions(
+    return model, ModelPredictions(
         row.id, row.artifact, mean_of(predicted), row.train_rows, overlap, members,
         near_duplicates=None if own is None else _near_duplicates(store, own, test),
         predict=lambda rows: mean_of(each_of(rows)),

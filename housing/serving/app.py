@@ -18,7 +18,7 @@ from housing.inference.loaded_model import LoadedModel
 from housing.schema import WORDING
 from housing.serving import api, pages
 from housing.serving.app_state import AppState, state_of
-from housing.serving.metrics import Metrics
+from housing.serving.metrics import ServiceMetrics
 from housing.serving.micro_batcher import MicroBatcher
 from housing.serving.middleware import AccessMiddleware
 from housing.serving.model_reloader import ModelReloader
@@ -68,7 +68,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(pages.router)
     app.mount("/static", pages.STATIC)
     paths = frozenset(str(getattr(route, "path", "")) for route in app.routes)
-    metrics = Metrics(paths)
+    metrics = ServiceMetrics(paths)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     for kind, handler in (
         (InvalidRequest, _invalid),
@@ -89,7 +89,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
-def _state(settings: Settings, metrics: Metrics) -> AppState:
+def _state(settings: Settings, metrics: ServiceMetrics) -> AppState:
     store, options = open_store(settings), settings.serve
 
     def on_switch(served: LoadedModel) -> None:

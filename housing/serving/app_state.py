@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from housing.inference.columns import Columns
 from housing.inference.loaded_model import LoadedModel, Predictions
-from housing.serving.metrics import Metrics
+from housing.serving.metrics import ServiceMetrics
 from housing.serving.micro_batcher import MicroBatcher
 from housing.serving.model_reloader import ModelReloader
 from housing.serving.prediction_log import Entry, PredictionLog, sample_rows
@@ -33,7 +33,7 @@ class AppState:
     store: Store
     reloader: ModelReloader
     batcher: MicroBatcher
-    metrics: Metrics
+    metrics: ServiceMetrics
     log: PredictionLog
     shadow: Shadow
     request_schema: TypeAdapter[Any]

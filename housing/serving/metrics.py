@@ -12,7 +12,7 @@ SECONDS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5,
 """Buckets of the latency histogram."""
 
 
-class Metrics:
+class ServiceMetrics:
     """The metrics of one worker, and the text of all workers' metrics."""
 
     def __init__(self, paths: frozenset[str]) -> None:

@@ -51,7 +51,7 @@ def put(store: Store, model: int, copy: Blob | None, reason: str) -> None:
 
 
 @dataclass(frozen=True)
-class Verified:
+class VerifiedModel:
     """A loaded model whose golden predictions are what they were."""
 
     model: Any
@@ -59,7 +59,7 @@ class Verified:
     artifact_error: str = ""  # why it is the ONNX copy
 
 
-def load_verified(store: Store, row: Row[Any]) -> Verified:
+def load_verified(store: Store, row: Row[Any]) -> VerifiedModel:
     """A model, or its ONNX copy where the libraries installed here cannot use the model.
 
     Raises as `artifacts.load_verified` of the model where its copy cannot be used either.
@@ -76,6 +76,6 @@ def load_verified(store: Store, row: Row[Any]) -> Verified:
                 model, _ = artifacts.load_verified(store, copy, row.golden)
             except HousingError as other:
                 raise error from other
-            return Verified(model, copy, str(error.facts["why"]))
+            return VerifiedModel(model, copy, str(error.facts["why"]))
         raise
-    return Verified(model, row.artifact)
+    return VerifiedModel(model, row.artifact)

@@ -14,7 +14,7 @@ from housing.evaluation.compare import bounded_errors, compare, compare_by_halve
 from housing.evaluation.spatial_se import row_cells, spatial_cells
 from housing.gate.check import judge
 from housing.gate.evidence import Evidence, read
-from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
+from housing.gate.measure import Competitors, ModelPredictions, RunFacts, TestRows, measure_evidence
 from housing.gate.policy import GatePolicy
 from housing.keys import row_keys
 from housing.records import Candidate
@@ -37,7 +37,7 @@ def models(seed, skill=0.8):
     errors = rng.normal(0, 40_000, N)
     line = actual + errors * (1 + skill) + rng.normal(0, 15_000, N)
     baselines = {"linear": line, "median": np.full(N, np.median(actual))}
-    challenger = Predictions(8, "8", np.maximum(actual + errors, 1.0), 2_000, 0)
+    challenger = ModelPredictions(8, "8", np.maximum(actual + errors, 1.0), 2_000, 0)
     return test, challenger, baselines
 
 
@@ -90,7 +90,9 @@ def test_a_single_wild_prediction_leaves_a_good_model_its_promotion():
 def test_an_exploding_baseline_hides_no_challenger_that_another_beats(wild):
     """With the highest bound deciding alone, the wide one of the explosion was `inconclusive`."""
     test, _, baselines = models(4)
-    bad = Predictions(9, "9", test.actual + 1.3 * np.abs(baselines["linear"] - test.actual), 9, 0)
+    bad = ModelPredictions(
+        9, "9", test.actual + 1.3 * np.abs(baselines["linear"] - test.actual), 9, 0
+    )
     exploded = np.full(N, float(np.median(test.actual)))
     exploded[:3] = wild
     result = outcome(test, bad, {"linear": baselines["linear"], "median": exploded})
@@ -100,7 +102,7 @@ def test_an_exploding_baseline_hides_no_challenger_that_another_beats(wild):
 def test_one_extreme_prediction_of_a_baseline_lets_no_worse_challenger_pass():
     """A challenger worse than the line fails, however far the line is off on one row."""
     test, _, baselines = models(5)
-    bad = Predictions(9, "9", np.maximum(test.actual + 90_000, 1.0), 9, 0)
+    bad = ModelPredictions(9, "9", np.maximum(test.actual + 90_000, 1.0), 9, 0)
     assert outcome(test, bad, baselines).outcome == "failed"
     baselines["linear"][0] = 1e12
     assert outcome(test, bad, baselines).outcome == "failed"
@@ -161,7 +163,7 @@ def test_the_first_ten_thousand_lines_of_the_real_table_get_a_champion(census_pa
     baselines = predict_baselines(X, y, test, seed=42)
     assert baselines.values["linear"].max() > 3e6, "the case is the one that is meant"
     rows = TestRows(1, row_cells(test), test[schema.TARGET].to_numpy())
-    challenger = Predictions(1, "1", model.predict(test[list(schema.FEATURES)]), len(train), 0)
+    challenger = ModelPredictions(1, "1", model.predict(test[list(schema.FEATURES)]), len(train), 0)
     evidence = measure_evidence(
         rows, challenger, Competitors(None, baselines.values), POLICY, RunFacts()
     )

@@ -12,7 +12,7 @@ from housing.evaluation.spatial_se import spatial_cells
 from housing.gate.behaviour_checks import BEHAVIOUR_CHECKS, BehaviourCheck
 from housing.gate.check import CHECKS, judge, with_default_thresholds
 from housing.gate.evidence import Evidence, read
-from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
+from housing.gate.measure import Competitors, ModelPredictions, RunFacts, TestRows, measure_evidence
 from housing.gate.policy import GatePolicy
 from housing.gate.policy import read as read_policy
 from housing.gate.replay import replay
@@ -44,7 +44,7 @@ def judged(predict, **thresholds):
     where = spatial_cells(ROWS["longitude"], ROWS["latitude"], schema.CELL)
     features = ROWS[list(schema.FEATURES)]
     test = TestRows(1, where, ROWS[schema.TARGET].to_numpy(), features=features)
-    challenger = Predictions(2, "a" * 64, predict(features), 4_000, 0, predict=predict)
+    challenger = ModelPredictions(2, "a" * 64, predict(features), 4_000, 0, predict=predict)
     policy = with_default_thresholds(GatePolicy(thresholds=thresholds))
     evidence = measure_evidence(test, challenger, Competitors(), policy, RunFacts(), CHECKS)
     return evidence, policy, judge(evidence, policy)
@@ -122,7 +122,7 @@ def test_a_veto_without_a_measurement_is_an_error(make_evidence):
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
 def test_a_prediction_that_is_no_number_breaks_a_test(wrong):
     behaviour = Behaviour("odd", "All stays", lambda rows: rows.assign(population=-1.0))
-    model = Predictions(
+    model = ModelPredictions(
         2, "a", linear(ROWS), 1, 0,
         predict=lambda rows: np.where(rows["population"] < 0, wrong, linear(rows)),
     )  # fmt: skip

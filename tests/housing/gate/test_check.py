@@ -12,7 +12,7 @@ from housing.errors import HousingError
 from housing.evaluation.spatial_se import spatial_cells
 from housing.gate.check import CHECKS, judge
 from housing.gate.evidence import LoadCheck, ServingCosts
-from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
+from housing.gate.measure import Competitors, ModelPredictions, RunFacts, TestRows, measure_evidence
 from housing.gate.policy import GatePolicy
 from housing.records import CheckResult
 
@@ -198,11 +198,11 @@ def test_larger_residuals_on_real_rows_never_fare_better(seed, scale, factor):
     where = spatial_cells(rng.uniform(-120, -118, n), rng.uniform(33, 35, n), schema.CELL)
     test = TestRows(1, where, actual)
     residuals = rng.normal(0, 30_000, n)
-    champion = Predictions(7, "7", actual + residuals, 2_400, 0)
+    champion = ModelPredictions(7, "7", actual + residuals, 2_400, 0)
     own = scale * residuals + rng.normal(0, 3_000, n)
     outcomes = []
     for times in (1, factor):
-        challenger = Predictions(8, "8", actual + times * own, 2_400, 0)
+        challenger = ModelPredictions(8, "8", actual + times * own, 2_400, 0)
         baselines = {"median": np.full(n, np.median(actual))}
         evidence = measure_evidence(
             test, challenger, Competitors(champion, baselines), POLICY, RunFacts()

@@ -12,7 +12,7 @@ from housing.evaluation.spatial_se import spatial_cells
 from housing.gate import evidence as records
 from housing.gate.check import judge
 from housing.gate.evidence import Evidence
-from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
+from housing.gate.measure import Competitors, ModelPredictions, RunFacts, TestRows, measure_evidence
 from housing.gate.policy import GatePolicy
 from housing.gate.replay import replay
 from housing.records import Verdict
@@ -35,11 +35,11 @@ def competition():
     far = np.arange(N) % 100 == 0
     better = np.where(far, 6 * np.abs(errors) + 50_000, 0.75 * errors)
     members = tuple(actual + better + rng.normal(0, 500, N) for _ in range(3))
-    new = Predictions(8, "8", np.mean(members, axis=0), 4_000, 0, members)
-    champion = Predictions(7, "7", actual + errors, 4_000, 0)
+    new = ModelPredictions(8, "8", np.mean(members, axis=0), 4_000, 0, members)
+    champion = ModelPredictions(7, "7", actual + errors, 4_000, 0)
     former = (
-        Predictions(5, "5", actual + np.where(far, 150_000, 0.8 * errors), 4_000, 0),
-        Predictions(6, "6", actual + 1.01 * errors, 4_000, 0),
+        ModelPredictions(5, "5", actual + np.where(far, 150_000, 0.8 * errors), 4_000, 0),
+        ModelPredictions(6, "6", actual + 1.01 * errors, 4_000, 0),
     )
     return rows, new, Competitors(champion, {"median": np.full(N, np.median(actual))}, former)
 

@@ -12,7 +12,7 @@ from housing.evaluation.metrics import measure
 from housing.evaluation.spatial_se import spatial_cells
 from housing.gate.check import judge
 from housing.gate.evidence import Evidence
-from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
+from housing.gate.measure import Competitors, ModelPredictions, RunFacts, TestRows, measure_evidence
 from housing.gate.policy import GatePolicy
 
 ADAPTER = TypeAdapter(Evidence)
@@ -25,9 +25,9 @@ def measured():
     actual = rng.uniform(50_000, 500_001, n)
     where = spatial_cells(rng.uniform(-124, -114, n), rng.uniform(32, 42, n), schema.CELL)
     test = TestRows(3, where, actual)
-    champion = Predictions(7, "sha256:7", actual + rng.normal(0, 40_000, n), 3_600, 0)
+    champion = ModelPredictions(7, "sha256:7", actual + rng.normal(0, 40_000, n), 3_600, 0)
     better = actual + 0.9 * (champion.values - actual)
-    challenger = Predictions(8, "sha256:8", np.maximum(better, 1.0), 3_700, 0)
+    challenger = ModelPredictions(8, "sha256:8", np.maximum(better, 1.0), 3_700, 0)
     baselines = {"median": np.full(n, np.median(actual))}
     return test, challenger, replace(champion, values=np.maximum(champion.values, 1)), baselines
 

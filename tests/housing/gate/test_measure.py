@@ -9,7 +9,7 @@ from housing import schema
 from housing.evaluation.compare import compare
 from housing.evaluation.metrics import measure
 from housing.evaluation.spatial_se import spatial_cells
-from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
+from housing.gate.measure import Competitors, ModelPredictions, RunFacts, TestRows, measure_evidence
 from housing.gate.policy import GatePolicy
 
 POLICY = GatePolicy()
@@ -31,8 +31,8 @@ def models():
     )
     errors = rng.normal(0, 40_000, (6, N)) + rng.normal(0, 40_000, N)
     members = tuple(actual + errors[:3] * 0.9)
-    challenger = Predictions(8, "8", np.mean(members, axis=0), 4_000, 0, members)
-    champion = Predictions(7, "7", actual + errors[3], 4_000, 0)
+    challenger = ModelPredictions(8, "8", np.mean(members, axis=0), 4_000, 0, members)
+    champion = ModelPredictions(7, "7", actual + errors[3], 4_000, 0)
     return rows, challenger, champion, actual + errors
 
 
@@ -73,7 +73,9 @@ def test_subsets_that_are_unknown_are_not_measured(models):
 def test_the_best_former_champion_is_that_with_the_lowest_error_on_these_rows(models):
     predictions = models[3]
     former = [
-        Predictions(i, str(i), models[0].actual + f * (predictions[4] - models[0].actual), 4_000, 0)
+        ModelPredictions(
+            i, str(i), models[0].actual + f * (predictions[4] - models[0].actual), 4_000, 0
+        )
         for i, f in ((3, 1.0), (4, 0.8), (5, 0.9))
     ]
     found = gathered(models, former).former
@@ -107,7 +109,7 @@ def test_the_jackknife_is_the_spread_over_other_bags():
     errors, spreads = [], []
     for _ in range(150):
         members = tuple(actual + shared + rng.normal(0, 15_000, (4, N)))
-        model = Predictions(8, "8", np.mean(members, axis=0), 1, 0, members)
+        model = ModelPredictions(8, "8", np.mean(members, axis=0), 1, 0, members)
         evidence = measure_evidence(rows, model, Competitors(), POLICY, RunFacts())
         errors.append(evidence.challenger.metrics.rmse.value)
         spreads.append(evidence.seed_variance.spread)

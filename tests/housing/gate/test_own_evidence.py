@@ -13,7 +13,7 @@ from housing.gate import check as gate_check
 from housing.gate import policy as policies
 from housing.gate.check import CHECKS, judge, with_default_thresholds
 from housing.gate.evidence import Evidence, read
-from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
+from housing.gate.measure import Competitors, ModelPredictions, RunFacts, TestRows, measure_evidence
 from housing.gate.policy import GatePolicy, Threshold
 from housing.gate.replay import replay
 from housing.pipeline.evaluate import evaluation_key
@@ -52,7 +52,7 @@ def measured(error=20_000.0, checks=OURS):
     actual = np.linspace(100_000.0, 400_000.0, 600)
     where = spatial_cells(np.linspace(-124, -114, 600), np.linspace(32, 42, 600), schema.CELL)
     rows = TestRows(1, where, actual)
-    challenger = Predictions(2, "a" * 64, actual + error, 4_000, 0)
+    challenger = ModelPredictions(2, "a" * 64, actual + error, 4_000, 0)
     return measure_evidence(rows, challenger, Competitors(), GatePolicy(), RunFacts(), checks)
 
 

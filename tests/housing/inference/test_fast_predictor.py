@@ -9,7 +9,7 @@ from sklearn.preprocessing import FunctionTransformer
 from housing import schema
 from housing.evaluation.spatial_se import row_cells
 from housing.features.preprocess import groups_of
-from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
+from housing.gate.measure import Competitors, ModelPredictions, RunFacts, TestRows, measure_evidence
 from housing.gate.policy import GatePolicy
 from housing.inference.columns import columns_of_frame
 from housing.inference.fast_predictor import FEW, Predictor, mean_of, predict_members, predictor
@@ -96,7 +96,7 @@ def test_every_family_is_asked_without_frames_alone_and_in_any_mean(
         np.testing.assert_allclose(few, expected[:n], rtol=1e-12)
     if ensemble_size > 1:
         rows = TestRows(1, row_cells(X_test), np.full(len(X_test), 2e5))
-        challenger = Predictions(1, "1", each.mean(axis=0), 250, 0, tuple(each))
+        challenger = ModelPredictions(1, "1", each.mean(axis=0), 250, 0, tuple(each))
         found = measure_evidence(rows, challenger, Competitors(), GatePolicy(), RunFacts())
         assert len(found.seed_variance.errors) == ensemble_size
         assert found.seed_variance.spread > 0 or (

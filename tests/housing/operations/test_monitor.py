@@ -20,7 +20,7 @@ from housing.operations import monitor_report
 from housing.operations.monitor import MonitorRun, monitor
 from housing.pipeline import ingest
 from housing.pipeline.notices import notices
-from housing.problems.california.simulated.scenarios import Noise, simulate
+from housing.problems.california.simulated.scenarios import PriceNoise, simulate
 from housing.serve_options import ServeOptions
 from housing.serving.prediction_log import Entry, PredictionLog
 from housing.settings import Settings, load_settings
@@ -32,7 +32,7 @@ from housing.store.runs import predictions
 from tests.housing.serving.conftest import only_settings
 
 INCOME = schema.TABLE.strata[0].column
-NOISE = Noise()
+NOISE = PriceNoise()
 
 
 @contextmanager

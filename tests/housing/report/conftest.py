@@ -11,7 +11,7 @@ from housing.evaluation.drift import measure_drift
 from housing.evaluation.spatial_se import spatial_cells
 from housing.gate.check import judge
 from housing.gate.evidence import LoadCheck, ServingCosts
-from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
+from housing.gate.measure import Competitors, ModelPredictions, RunFacts, TestRows, measure_evidence
 from housing.gate.policy import GatePolicy
 from housing.problems.california.simulated.scenarios import DriftScenario, simulate
 from housing.records import (
@@ -77,11 +77,11 @@ def make_report(located):
     policy = GatePolicy()
 
     def make(factor=0.9, *, champion=True, **changes):
-        old = Predictions(7, "sha256:7", np.maximum(rows.actual + errors, 1), 3_000, 0)
+        old = ModelPredictions(7, "sha256:7", np.maximum(rows.actual + errors, 1), 3_000, 0)
         values = np.maximum(rows.actual + factor * errors + own, 1)
         members = tuple(values + s * seeds for s in (-1, 0.5, 0.5))
-        new = Predictions(8, "sha256:8", values, 3_100, 0, members)
-        former = [Predictions(5, "sha256:5", rows.actual + 1.02 * errors, 2_900, 0)]
+        new = ModelPredictions(8, "sha256:8", values, 3_100, 0, members)
+        former = [ModelPredictions(5, "sha256:5", rows.actual + 1.02 * errors, 2_900, 0)]
         baselines = {"median": np.full(len(errors), np.median(rows.actual))}
         found = RunFacts(
             200, 2, 14,

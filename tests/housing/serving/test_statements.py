@@ -19,7 +19,7 @@ from housing.pipeline.notices import notices
 from housing.records import RunOutcome, RunResult
 from housing.serving.app import _state
 from housing.serving.dashboard import overview
-from housing.serving.metrics import Metrics
+from housing.serving.metrics import ServiceMetrics
 from housing.settings import load_settings
 from housing.store import queries
 from housing.store.data import batches, datasets, parts, split
@@ -111,7 +111,7 @@ def _listings(store: Store, version: int) -> None:
 
 
 def _dashboard(store: Store, version: int) -> None:
-    state = _state(load_settings(), Metrics(frozenset()))
+    state = _state(load_settings(), ServiceMetrics(frozenset()))
     try:
         overview(state)
     finally:

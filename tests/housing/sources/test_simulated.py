@@ -8,15 +8,15 @@ from housing.keys import row_keys
 from housing.problems.california.simulated import world
 from housing.problems.california.simulated.districts import (
     AGE_CAP,
-    Location,
+    DistrictLocations,
     _made_distinct,
     true_price,
 )
 from housing.problems.california.simulated.scenarios import (
     SCENARIOS,
     DriftScenario,
-    Noise,
     Pollution,
+    PriceNoise,
     simulate,
 )
 from housing.quality.rows import validate
@@ -24,7 +24,7 @@ from housing.quality.table import table_of, whole
 from housing.schema import CATALOGUE, FEATURES, LABEL_CAP, NUMBERS, TARGET
 from housing.sources import SOURCES
 
-QUIET = Noise(single=0, shared=0)
+QUIET = PriceNoise(single=0, shared=0)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_keys_of_many_days_do_not_collide(many):
 
 
 def test_districts_that_would_be_one_get_another_room():
-    place = Location(np.zeros(5), np.zeros(5), np.array([""] * 5, dtype=object))
+    place = DistrictLocations(np.zeros(5), np.zeros(5), np.array([""] * 5, dtype=object))
     rooms = _made_distinct(place, np.zeros(5), np.array([7.0, 7.0, 8.0, 7.0, 3.0]))
     assert len(set(rooms)) == 5
     assert (rooms[0], rooms[4]) == (7.0, 3.0)
@@ -103,14 +103,14 @@ def test_noise_is_around_the_true_price():
     price = true_price(quiet)
     free = price < LABEL_CAP
     assert np.abs(quiet[TARGET][free] - price[free]).max() <= 50  # rounded to 100 dollars
-    loud = simulate(3_000, seed=3, noise=Noise(single=0.2, shared=0))
+    loud = simulate(3_000, seed=3, noise=PriceNoise(single=0.2, shared=0))
     spread = np.log(loud[TARGET][free] / price[free])[loud[TARGET][free] < LABEL_CAP]
     assert 0.17 < spread.std() < 0.22
 
 
 def test_shared_noise_is_shared_by_neighbours_and_by_days():
     frame = pd.concat(
-        [simulate(4_000, 3, day=n, noise=Noise(single=0, shared=0.2)) for n in (0, 1)],
+        [simulate(4_000, 3, day=n, noise=PriceNoise(single=0, shared=0.2)) for n in (0, 1)],
         keys=[0, 1],
     )
     residual = np.log(frame[TARGET] / true_price(frame))[frame[TARGET] < LABEL_CAP]

@@ -27,7 +27,7 @@ NEAR_BAY = 0.17
 WITHIN_AN_HOUR = 0.5
 
 
-class Location(NamedTuple):
+class DistrictLocations(NamedTuple):
     """Where districts lie; all of shape (n,)."""
 
     longitude: Floats  # degrees east, on the grid
@@ -110,7 +110,7 @@ _STEPS = {"<1H OCEAN": 0.12, "INLAND": -0.05, "ISLAND": 0.6, "NEAR BAY": 0.12, "
 # --- where ----------------------------------------------------------------------------------
 
 
-def _places(rows: int, generator: np.random.Generator) -> Location:
+def _places(rows: int, generator: np.random.Generator) -> DistrictLocations:
     longitude, latitude = np.empty(0), np.empty(0)
     while len(longitude) < rows:  # what falls into the sea is drawn again
         x, y = _around_cities(rows, generator)
@@ -123,7 +123,7 @@ def _places(rows: int, generator: np.random.Generator) -> Location:
         island[0] = True  # a table of usual size has every category
     longitude[island], latitude[island] = world.ISLAND
     proximity[island] = "ISLAND"
-    return Location(_on_grid(longitude), _on_grid(latitude), proximity)
+    return DistrictLocations(_on_grid(longitude), _on_grid(latitude), proximity)
 
 
 def _around_cities(rows: int, generator: np.random.Generator) -> tuple[Floats, Floats]:
@@ -155,7 +155,7 @@ def _proximity(longitude: Floats, latitude: Floats) -> npt.NDArray[np.object_]:
 # --- who and what ---------------------------------------------------------------------------
 
 
-def _ages(place: Location, generator: np.random.Generator) -> Floats:
+def _ages(place: DistrictLocations, generator: np.random.Generator) -> Floats:
     """Years; old in the middle of a city, young at its edge, cut off at the cap."""
     centre = np.full(len(place.longitude), np.inf)
     for city in world.CITIES:
@@ -167,11 +167,11 @@ def _ages(place: Location, generator: np.random.Generator) -> Floats:
     return np.asarray(np.clip(np.rint(years), 1, AGE_CAP))
 
 
-def _bay_is_old(place: Location) -> Floats:
+def _bay_is_old(place: DistrictLocations) -> Floats:
     return np.asarray(place.proximity == "NEAR BAY", dtype=np.float64)
 
 
-def _incomes(place: Location, generator: np.random.Generator) -> Floats:
+def _incomes(place: DistrictLocations, generator: np.random.Generator) -> Floats:
     """10,000 US dollars a year; neighbours earn alike."""
     where = (place.longitude, place.latitude)
     log_income = (
@@ -184,7 +184,7 @@ def _incomes(place: Location, generator: np.random.Generator) -> Floats:
     return np.asarray(np.round(np.clip(np.exp(log_income), LOWEST_INCOME, INCOME_CAP), 4))
 
 
-def _made_distinct(place: Location, age: Floats, rooms: Floats) -> Floats:
+def _made_distinct(place: DistrictLocations, age: Floats, rooms: Floats) -> Floats:
     """Rooms, one more where place, age and rooms would be those of an earlier row."""
     table = pd.DataFrame({"x": place.longitude, "y": place.latitude, "age": age, "rooms": rooms})
     while (again := table.duplicated().to_numpy()).any():

@@ -27,7 +27,7 @@ class _Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Noise(_Options):
+class PriceNoise(_Options):
     """How far prices lie from the true one, in logarithms: 0.1 is about 10 %."""
 
     single: float = Field(default=0.19, ge=0, description="Of each district alone.")
@@ -67,7 +67,7 @@ class Pollution(_Options):
 class Scenario(_Options):
     """Noise, drift and pollution of many deliveries."""
 
-    noise: Noise = Noise()
+    noise: PriceNoise = PriceNoise()
     drift: DriftScenario = DriftScenario()
     pollution: Pollution = Pollution()
 
@@ -89,7 +89,7 @@ def simulate(
     seed: int,
     *,
     day: int = 0,
-    noise: Noise = Noise(),  # noqa: B008 - frozen
+    noise: PriceNoise = PriceNoise(),  # noqa: B008 - frozen
     drift: DriftScenario = DriftScenario(),  # noqa: B008 - frozen
     pollution: Pollution = Pollution(),  # noqa: B008 - frozen
 ) -> pd.DataFrame:
