@@ -59,7 +59,7 @@ def test_a_sample_for_a_person(copied: Housing, tmp_path: Path) -> None:
 
 def test_labels_and_audit_exclude_each_other(housing: Housing, tmp_path: Path) -> None:
     done = housing("ingest", "--labels", "--audit", str(tmp_path / "x.csv"))
-    assert "one or the other" in str(done.exception)
+    assert "give one of them" in str(done.exception)
 
 
 @pytest.mark.parametrize("line", ["monitor", "card", "audit sample"])
