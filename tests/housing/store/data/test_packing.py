@@ -209,7 +209,7 @@ def test_daily_packing_leaves_no_more_objects_than_one(
     for day in range(5):
         for module in (packing, prune, retention):
             monkeypatch.setattr(
-                module, "utc_now", lambda day=day: tables.utc_now() + timedelta(days=day)
+                module, "utc_now", lambda day=day: tables.utc_now() + day * timedelta(hours=23.9)
             )
         add_batch(filled, districts(range(1000 + 10 * day, 1010 + 10 * day)))
         append(filled)
