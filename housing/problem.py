@@ -22,8 +22,8 @@ if TYPE_CHECKING:  # settings read the problem's name and sources, and start wit
 Kind = Literal["number", "category"]
 
 MARK = "#"
-"""Begins the system's own columns besides those of a table, in frames and stored files; no column
-of a table begins with it."""
+"""Prefix of the columns that the system adds in frames and stored files; no column of a table has
+it."""
 
 MINUS = "\N{MINUS SIGN}"
 """The sign of negative numbers that people read."""

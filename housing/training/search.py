@@ -82,7 +82,7 @@ def run_search(
             break
     trials = tuple(search.trials[index] for index in sorted(search.trials))
     if all(trial.error for trial in trials):
-        raise SearchFailed(trials=len(trials), first=trials[0].error)
+        raise SearchFailed(trials=len(trials), first=trials[0].error.rstrip("."))
     return SearchResult(trials, search.chosen(), rows)
 
 
@@ -284,7 +284,7 @@ class _Search:
     def _check(self, again: FoldScore) -> None:
         first = self.scores[again.score.candidate, again.score.fold]
         if again.score.error:
-            raise SearchFailed(trials=1, first=again.score.error)
+            raise SearchFailed(trials=1, first=again.score.error.rstrip("."))
         if not np.isclose(first.value, again.score.value, rtol=1e-6, atol=0):
             why = (
                 f"candidate {first.candidate} scored {first.value:,.6g} before and "

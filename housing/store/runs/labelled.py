@@ -16,7 +16,7 @@ from housing.problem import MARK
 from housing.store.database.tables import labelled_predictions as table
 
 COLUMNS = tuple(f"{MARK}{c.name}" for c in table.columns if c.name not in ("id", "promotion"))
-"""Names of the table's columns in a frame, besides those of rows."""
+"""Names of the SQL table's columns in a frame that also has the columns of rows."""
 
 ID, LABEL, LABELLED_AT, ORIGIN, BATCH = (
     f"{MARK}{name}" for name in ("id", "label", "labelled_at", "origin", "batch")
