@@ -48,6 +48,17 @@ def test_every_service_has_limits_of_memory_and_processes() -> None:
     assert [name for name, each in services.items() if not each.get("pids_limit")] == []
 
 
+def test_the_build_context_has_every_file_that_the_image_is_built_from() -> None:
+    dockerfile = (ROOT / "deployments" / "Dockerfile").read_text().replace("\\\n", " ")
+    copied = [line.split()[1:-1] for line in re.findall(r"^COPY [^-].*", dockerfile, re.MULTILINE)]
+    installed = re.findall(r"-r (requirements/[\w.]+)", dockerfile)
+    wanted = {*(path for paths in copied for path in paths), *installed} - {"requirements"}
+    assert "requirements/catboost.txt" in wanted
+    sent = {line.strip("!") for line in (ROOT / ".dockerignore").read_text().splitlines()}
+    assert {path for path in wanted if not sent & {path, path.split("/")[0]}} == set()
+    assert [path for path in wanted - {"requirements/team.txt"} if not (ROOT / path).exists()] == []
+
+
 def test_a_package_of_a_team_reaches_every_process_by_one_image_and_one_environment() -> None:
     """What docs/your-own-table.md says about requirements/team.txt and HOUSING_PROBLEM."""
     dockerfile = (ROOT / "deployments" / "Dockerfile").read_text().replace("\\\n", " ")
