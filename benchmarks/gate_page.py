@@ -1,8 +1,7 @@
-"""docs/gate.md, docs/gate/measurements.md and their pictures, filled from the kept figures."""
+"""The figures and pictures of docs/gate.md and docs/gate/measurements.md."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -11,9 +10,9 @@ from scipy.special import ndtri, stdtrit
 from scipy.stats import beta
 
 from benchmarks import mutation, results
-from benchmarks.gate.cases import INTERVAL, RULES
+from benchmarks.gate.cases import RULES
 from benchmarks.gate.coverage import SLICES as COVERED
-from benchmarks.markdown import fill_names, table
+from benchmarks.markdown import table
 from housing.formatting import change, percent
 from housing.gate.check import CHECKS, COMPARISONS
 from housing.gate.expected_gain import FORMULA
@@ -21,8 +20,6 @@ from housing.gate.policy import GatePolicy
 from housing.metric import metric_named
 from housing.report.plot_style import LOOK, RenderedFigure, canvas, finished
 
-TEMPLATES = {"gate.md": "gate.in.md", "gate/measurements.md": "gate_measurements.in.md"}
-"""Page below docs -> its template in this folder."""
 GOAL = (0.93, 0.97)  # of the coverage
 _shares = FuncFormatter(lambda value, _: percent(value, 0))
 
@@ -105,10 +102,8 @@ def paper_version(figures: Mapping[str, Any]) -> str:
     return text
 
 
-def champion_error(figures: Mapping[str, Any] | None) -> str:
+def champion_error(figures: Mapping[str, Any]) -> str:
     """Shown and corrected error of the champion less the true one, by world, rule and night."""
-    if figures is None:
-        return "It is **not measured yet**."
     rows = [
         [
             place,
@@ -463,16 +458,6 @@ def not_run() -> str:
     return "Every module of the table is as it was measured."
 
 
-def earlier(figures: Mapping[str, Any]) -> str:
-    """A warning where the interval has changed since the figures were made."""
-    if figures.get("interval") == INTERVAL:
-        return ""
-    return (
-        "**These figures are of an earlier interval**, clustered by cells of 0.1 degrees, which "
-        "was narrower; they have not been made again since.\n"
-    )
-
-
 def checks_table() -> str:
     """All checks in their order."""
     lines = ["| check | passes if |", "|---|---|"]
@@ -550,8 +535,8 @@ def pictures() -> Iterator[tuple[str, RenderedFigure]]:
         yield f"year-{name}.svg", years(year, scenario, name)
 
 
-def page(name: str) -> str:
-    """A page with its figures."""
+def facts() -> dict[str, str]:
+    """The figures of both pages."""
     nights, year = results.load("gate-nights"), results.load("gate-year")
     worlds, coverage = results.load("gate-simulated"), results.load("gate-coverage")
     metrics = results.load("gate-metrics")
@@ -560,7 +545,7 @@ def page(name: str) -> str:
     later = {night: reuse["nights"]["no_regression"][night] for night in ("1", "10", "40")}
     at_margin = {"bag": {"changes": {"0.01": three["changes"]["0.01"]}}}
     passed = nights_rates(at_margin, "bag")[RULES.index("no_regression")]
-    facts = {
+    found = {
         "checks": checks_table(),
         "comparisons": ", ".join(
             f"`{check.name}`" for check in CHECKS if check.name in COMPARISONS
@@ -580,11 +565,14 @@ def page(name: str) -> str:
         "luck_1": percent(one["training_luck"], 2),
         "luck_3": percent(three["training_luck"], 2),
         "aa_points": percent(three["changes"]["0"]["points"]["rate"]),
-        **{f"aa_{r}": percent(three["changes"]["0"][r]["promote"]["rate"]) for r in RULES},
+        **{
+            f"aa_{r}": percent(three["changes"]["0"][r]["promote"]["rate"])
+            for r in ("no_regression", "superior")
+        },
         "agree_3": agreement(nights_rates(nights, "bag_3"), stdtrit(nights["splits"] - 1, 0.975)),
         "agree_1": agreement(nights_rates(nights, "bag_1"), stdtrit(nights["splits"] - 1, 0.975)),
-        "agree_worlds": agreement(worlds_rates(worlds), ndtri(0.975)),
-        "cautious": cautious(worlds_rates(worlds), ndtri(0.975)),
+        "agree_worlds": f"{agreement(worlds_rates(worlds), ndtri(0.975))} "
+        f"{cautious(worlds_rates(worlds), ndtri(0.975))}",
         "aa_world": percent(worlds["changes"]["0"]["no_regression"]["measured"]),
         "aa_world_superior": percent(worlds["changes"]["0"]["superior"]["measured"]),
         "pass_1": percent(three["changes"]["0.01"]["no_regression"]["promote"]["rate"]),
@@ -595,7 +583,6 @@ def page(name: str) -> str:
         "pass_1_world": percent(worlds["changes"]["0.01"]["no_regression"]["measured"], 2),
         "pass_2_world": percent(worlds["changes"]["0.02"]["no_regression"]["measured"], 2),
         "gain_15": percent(three["changes"]["-0.015"]["no_regression"]["promote"]["rate"]),
-        "gain_15_world": percent(worlds["changes"]["-0.015"]["no_regression"]["measured"], 2),
         "worlds": worlds_table(worlds),
         "world_nights": f"{worlds['changes']['0']['nights']:,}",
         "world_coverage": percent(worlds["changes"]["0"]["coverage"]),
@@ -607,7 +594,7 @@ def page(name: str) -> str:
         "paper": paper_table(results.load("gate-paper")),
         "paper_worlds": results.load("gate-paper")["worlds"],
         "agree_reuse": agreement(reuse_rates(reuse), ndtri(0.975)),
-        **{f"reuse_bias_{n}": percent(max(-row["shown"], 0), 2) for n, row in later.items()},
+        **{f"reuse_bias_{n}": percent(max(-later[n]["shown"], 0), 2) for n in ("10", "40")},
         **{f"reuse_aa_{n}": percent(row["changes"]["0"]["rate"]) for n, row in later.items()},
         **{f"reuse_15_{n}": percent(row["changes"]["-0.015"]["rate"]) for n, row in later.items()},
         "coverage": coverage_table(coverage),
@@ -630,12 +617,9 @@ def page(name: str) -> str:
         "year_summary": year_summary(year),
         "decay_free": decayed(year, "non_inferior, no ratchet"),
         "decay_held": decayed(year, "non_inferior"),
-        "year_earlier": earlier(year),
-        "worlds_earlier": earlier(worlds),
         "speed": speed_table(results.load("gate-speed")),
         "speed_where": speed_where(results.load("gate-speed")),
         "mutation": mutation.counts(_mutated()[0]),
         "survivors": mutation.survivors(_mutated()[0]),
     }
-    template = Path(__file__).with_name(TEMPLATES[name])
-    return fill_names(template.read_text(), facts)
+    return {name: str(value) for name, value in found.items()}

@@ -1,11 +1,9 @@
-"""Figures as Markdown: tables, shares, numbers; and the places of a page that they fill."""
+"""Figures as Markdown: tables and numbers; and the places of a page that they fill."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
-BLOCK = re.compile(r"(<!-- table ([a-z_]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-NAME = re.compile(r"\{\{(\w+)\}\}")
-Facts = Mapping[str, Callable[[], str]]
+MARK = re.compile(r"(<!-- (?:table|figure) (\w+) -->(\n?)).*?(<!-- end -->)", re.DOTALL)
 
 
 def table(head: list[str], rows: Iterable[list[str]]) -> str:
@@ -23,11 +21,10 @@ def number(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
 
 
-def fill_blocks(text: str, facts: Facts) -> str:
-    """A page with what stands between `<!-- table NAME -->` and `<!-- end -->` replaced."""
-    return BLOCK.sub(lambda found: f"{found[1]}{facts[found[2]]()}\n{found[3]}", text)
+def filled(text: str, facts: Mapping[str, str]) -> str:
+    """A page with what stands between a mark and `<!-- end -->` replaced.
 
-
-def fill_names(text: str, facts: Mapping[str, object]) -> str:
-    """A template with each `{{NAME}}` replaced."""
-    return NAME.sub(lambda found: str(facts[found[1]]), text)
+    `<!-- table NAME -->` has lines of its own, `<!-- figure NAME -->` is within a sentence: a line
+    that begins with it would be no Markdown.
+    """
+    return MARK.sub(lambda found: f"{found[1]}{facts[found[2]]}{found[3]}{found[4]}", text)

@@ -1,34 +1,34 @@
 """`python -m benchmarks pages`: the figures and pictures of docs, from benchmarks/figures.
 
-A table stands between `<!-- table NAME -->` and `<!-- end -->`; the text around it is edited in
-the page. The pages of the gate have figures within their sentences and therefore templates.
-A test compares every page with what this makes.
+Figures stand between marks (`benchmarks.markdown`); the text around them is edited in the page. A
+test compares every page with what this makes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks import gate_page, performance_page, readme_page, reliability_page, serving_pages
-from benchmarks.markdown import Facts, fill_blocks
+from benchmarks import gate_page, performance_page, reliability_page, serving_pages
+from benchmarks.markdown import filled
 
 DOCS = Path(__file__).parents[1] / "docs"
-TABLES: dict[str, Facts] = {
-    "../README.md": readme_page.TABLES,
-    "performance.md": performance_page.TABLES,
-    "your-own-table.md": performance_page.OWN_TABLES,
-    "reliability.md": reliability_page.TABLES,
-    "serving.md": serving_pages.TABLES,
-    "monitoring.md": serving_pages.TABLES,
+PAGES: Mapping[str, Callable[[], Mapping[str, str]]] = {
+    "../README.md": reliability_page.readme_facts,
+    "performance.md": performance_page.facts,
+    "your-own-table.md": performance_page.own_facts,
+    "reliability.md": reliability_page.facts,
+    "serving.md": serving_pages.facts,
+    "monitoring.md": serving_pages.facts,
+    "gate.md": gate_page.facts,
+    "gate/measurements.md": gate_page.facts,
 }
-PAGES = (*TABLES, *gate_page.TEMPLATES)
+"""Page -> what makes the figures by the names of its marks."""
+
 PICTURES = {"performance": performance_page.pictures, "gate": gate_page.pictures}
 
 
 def page(name: str) -> str:
     """A page with its figures as they are to be."""
-    if name in gate_page.TEMPLATES:
-        return gate_page.page(name)
-    return fill_blocks((DOCS / name).read_text(), TABLES[name])
+    return filled((DOCS / name).read_text(), PAGES[name]())
 
 
 def pictures() -> Iterator[tuple[Path, bytes]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks import results
-from benchmarks.markdown import Facts, number, table
+from benchmarks.markdown import number, table
 from housing.report.plot_style import LOOK, RenderedFigure, canvas, finished
 
 ORDER = {
@@ -65,17 +65,14 @@ def machines() -> str:
                 ]
             )  # fmt: skip
     head = ["", "at (UTC)", "cores", "memory", "Python", "scikit-learn", "load at the end"]
-    return table(head, rows) if rows else "Nothing has been measured yet."
+    return table(head, rows)
 
 
 def parts() -> str:
     """Seconds and memory of the parts of a night of 2 million rows."""
-    found = results.load("night-2000000")
-    if found is None:
-        return "Not measured yet: `python -m benchmarks night`."
     rows = [
         [p["name"], f"{p['seconds']:.1f}", f"{p['processor']:.1f}", f"{p['gib']:.2f}"]
-        for p in found["parts"]
+        for p in results.load("night-2000000")["parts"]
     ]
     return table(["part", "wall seconds", "processor seconds", "peak GiB"], rows)
 
@@ -83,8 +80,6 @@ def parts() -> str:
 def families() -> str:
     """Error and processor time of each family."""
     found = results.load("families")
-    if found is None:
-        return "Families are not measured yet: `python -m benchmarks families`."
     rows = [[r["name"], f"{r['rmse']:,.0f}", f"{r['seconds']:.1f}"] for r in found["families"]]
     intro = (
         f"One setting each on the same features and folds; processor seconds of a fit on "
@@ -95,21 +90,15 @@ def families() -> str:
 
 def groups() -> str:
     """Error of the default family without each group of features."""
-    found = results.load("families")
-    if found is None:
-        return ""
     rows = [
         [f"without {r['without']}" if r["without"] else "all features", f"{r['rmse']:,.0f}"]
-        for r in found["groups"]
+        for r in results.load("families")["groups"]
     ]
     return table(["boosting, 300 trees", "cross-validated RMSE"], rows)
 
 
 def own_tables() -> str:
     """Test error on each further table, of both sides, and the effort of each."""
-    found = results.load("tables")
-    if found is None:
-        return "Not measured yet: `python -m benchmarks tables`."
     rows = [
         [
             name, f"{number(t['ours'])} {t['unit']}", f"{number(t['theirs'])} {t['unit']}",
@@ -117,7 +106,7 @@ def own_tables() -> str:
             f"{t['seconds']:.0f} s", f"{t['their_seconds']:.0f} s, {t['draws']} draws",
             f"{t['train_rows']:,} / {t['test_rows']:,}",
         ]
-        for name, t in found["tables"].items()
+        for name, t in results.load("tables")["tables"].items()
     ]  # fmt: skip
     head = ["table", "test RMSE", "theirs", "ratio, standard error", "processor time", "theirs",
             "rows for training / test"]  # fmt: skip
@@ -127,8 +116,6 @@ def own_tables() -> str:
 def prediction() -> str:
     """Processor microseconds a row of each part of a batch."""
     found = results.load("prediction")
-    if found is None or "parts" not in found:
-        return "Not measured yet: `python -m benchmarks prediction`."
     rows = [[name, f"{value:.1f}"] for name, value in found["parts"].items()]
     intro = f"A mean of models with {found['trees']:,} trees in all.\n\n"
     return intro + table(["part of a batch", "processor microseconds a row"], rows)
@@ -136,12 +123,9 @@ def prediction() -> str:
 
 def sides() -> str:
     """What each side of the comparison chose."""
-    found = results.load("quality-curves")
-    if found is None:
-        return ""
     rows = [
         [name, f"{s['wall']:.0f} s", f"{s['cv']:,.0f}", f"{s['test']:,.0f}", _chose(s["facts"])]
-        for name, s in found["sides"].items()
+        for name, s in results.load("quality-curves")["sides"].items()
     ]
     return table(["side", "time", "cross-validated RMSE", "test RMSE", "chose"], rows)
 
@@ -161,8 +145,7 @@ STYLES = ("-", "--", ":")
 
 def curves() -> RenderedFigure:
     """Best cross-validated error so far by time, a line a side; a point where it had refitted."""
-    found = results.load("quality-curves")
-    sides = {} if found is None else found["sides"]
+    sides = results.load("quality-curves")["sides"]
     with canvas(3.6, 7.2) as (figure, axes):
         for place, (name, side) in enumerate(sides.items()):
             turn, which = divmod(place, len(LOOK.families))
@@ -175,28 +158,25 @@ def curves() -> RenderedFigure:
         axes.xaxis.set_major_formatter(lambda value, _position: f"{value:g}")
         # What a search had before its first good point is of no interest.
         ends = [side["curve"][-1][1] / 1000 for side in sides.values()]
-        if ends:
-            axes.set_ylim(min(ends) - 1, max(ends) + 4)
-            axes.set_xlim(left=1)
-            axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+        axes.set_ylim(min(ends) - 1, max(ends) + 4)
+        axes.set_xlim(left=1)
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
         axes.set_xlabel("seconds since the search began")
         axes.set_ylabel("best cross-validated RMSE,\nthousand US dollars")
         return finished(figure, "curves", "Error against time, a line a side of the comparison.")
 
 
 def pictures() -> Iterator[tuple[str, RenderedFigure]]:
-    """File name and picture of what was measured."""
-    if results.load("quality-curves") is not None:
-        yield "curves.svg", curves()
+    """File name and picture."""
+    yield "curves.svg", curves()
 
 
-OWN_TABLES: Facts = {"own_tables": own_tables}
+def own_facts() -> dict[str, str]:
+    """The figures of docs/your-own-table.md."""
+    return {"own_tables": own_tables()}
 
-TABLES: Facts = {
-    "goals": goals, "machines": machines, "parts": parts, "sides": sides,
-    "families": families, "groups": groups, "prediction": prediction,
-    "curves": lambda: (
-        "![Error against time](performance/curves.svg)"
-        if results.load("quality-curves") else "Not measured yet."
-    ),
-}  # fmt: skip
+
+def facts() -> dict[str, str]:
+    """The figures of docs/performance.md."""
+    made = (goals, machines, parts, sides, families, groups, prediction)
+    return {function.__name__: function() for function in made}

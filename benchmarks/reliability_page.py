@@ -1,14 +1,14 @@
-"""The tables of docs/reliability.md, from the kept figures."""
+"""The tables of docs/reliability.md and of README.md, from the kept figures."""
 
 from collections import Counter
 from typing import Any
 
-from benchmarks.markdown import Facts, table
+from benchmarks.markdown import table
 from benchmarks.results import load
+from housing.formatting import percent
 
 DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 OPERATIONS = ("night", "rollback", "backup", "prune")
-NONE = "no full measurement is kept; the tests run a short form"
 
 SOAKED = (
     ("store", "metadata store", "MB"),
@@ -29,72 +29,67 @@ ROLLBACK = {
 }
 
 
-def _faults() -> dict[str, list[dict[str, Any]]]:
-    found = {name: load(f"faults-{name}") for name in DATABASES}
-    return {name: kept["lines"] for name, kept in found.items() if kept is not None}
+def _faults() -> list[dict[str, Any]]:
+    return [
+        {**line, "database": label}
+        for name, label in DATABASES.items()
+        for line in load(f"faults-{name}")["lines"]
+    ]
 
 
-def faults_table() -> str:
-    """Faults by kind, and how the operation that was hit has ended."""
-    rows = []
-    for database, lines in _faults().items():
-        for fault in dict.fromkeys(line["fault"] for line in lines):
-            these = [line for line in lines if line["fault"] == fault]
-            ends = sum((Counter(line["ends"]) for line in these), Counter[str]())
-            reported = ends["expected"] + ends["unexpected"]
-            counts = [_sum(these, "faults"), ends["done"], reported, ends["killed"]]
-            rows.append(
-                [DATABASES[database], fault, *map(str, counts), str(_sum(these, "illegal"))]
-            )
-    head = ["database", "fault", "faults", "completed", "reported", "killed", "illegal states"]
-    return table(head, rows) if rows else NONE
+def _losses() -> list[dict[str, Any]]:
+    return [load(f"power-{name}") for name in OPERATIONS]
+
+
+def _kills() -> list[dict[str, Any]]:
+    return [{**load(f"kills-{name}"), "database": label} for name, label in DATABASES.items()]
 
 
 def _sum(lines: list[dict[str, Any]], key: str) -> int:
     return sum(line[key] for line in lines)
 
 
-def power_table() -> str:
+def faults() -> str:
+    """Faults by kind, and how the operation that was hit has ended."""
+    rows = []
+    lines = _faults()
+    for database, fault in dict.fromkeys((line["database"], line["fault"]) for line in lines):
+        these = [line for line in lines if (line["database"], line["fault"]) == (database, fault)]
+        ends = sum((Counter(line["ends"]) for line in these), Counter[str]())
+        reported = ends["expected"] + ends["unexpected"]
+        counts = [_sum(these, "faults"), ends["done"], reported, ends["killed"]]
+        rows.append([database, fault, *map(str, counts), str(_sum(these, "illegal"))])
+    head = ["database", "fault", "faults", "completed", "reported", "killed", "illegal states"]
+    return table(head, rows)
+
+
+def power() -> str:
     """Losses of power by operation."""
-    found = [kept for name in OPERATIONS if (kept := load(f"power-{name}")) is not None]
-    rows = [[k["operation"], str(k["events"]), str(k["losses"]), str(k["illegal"])] for k in found]
-    return (
-        table(["operation", "file operations", "power losses", "illegal states"], rows)
-        if rows
-        else NONE
-    )
+    names = ("operation", "events", "losses", "illegal")
+    rows = [[str(found[name]) for name in names] for found in _losses()]
+    return table(["operation", "file operations", "power losses", "illegal states"], rows)
 
 
-def kills_table() -> str:
+def kills() -> str:
     """Random kills by database."""
-    rows = [
-        [DATABASES[name], str(k["kills"]), str(k["in_mid_night"]), str(k["differences"])]
-        for name in DATABASES
-        if (k := load(f"kills-{name}")) is not None
-    ]
-    head = ["database", "kills", "of them during the run", "differences afterwards"]
-    return table(head, rows) if rows else NONE
+    names = ("database", "kills", "in_mid_night", "differences")
+    rows = [[str(found[name]) for name in names] for found in _kills()]
+    return table(["database", "kills", "of them during the run", "differences afterwards"], rows)
 
 
-def deaths_table() -> str:
+def deaths() -> str:
     """Deaths of the parts of a running system."""
-    kept = [
-        found for name in ("kill-recovery", "kill-recovery-postgresql") if (found := load(name))
-    ]
     rows = [
         [row["killed"], row["night"], f"{row['seconds']:.0f} s"]
-        for found in kept
-        for row in found["rows"]
+        for name in ("kill-recovery", "kill-recovery-postgresql")
+        for row in load(name)["rows"]
     ]
-    head = ["killed", "the run ends as", "time until the next run ended"]
-    return table(head, rows) if rows else NONE
+    return table(["killed", "the run ends as", "time until the next run ended"], rows)
 
 
-def rollback_text() -> str:
+def rollback() -> str:
     """Times of rollbacks and of the restore drill."""
     kept = load("rollback")
-    if kept is None:
-        return f"`python -m benchmarks reliability`: {NONE}."
     rows = [
         [label, f"{kept[name]['p50']:,.0f} ms", f"{kept[name]['p99']:,.0f} ms"]
         for name, label in ROLLBACK.items()
@@ -118,38 +113,32 @@ def rollback_text() -> str:
     )
 
 
-def others_table() -> str:
+def others() -> str:
     """Damage, and writers against one another."""
-    damage, writers = load("damage"), {name: load(f"writers-{name}") for name in DATABASES}
-    found, lost = NONE, NONE
-    if damage is not None:
-        found = f"{damage['files']:,} damaged files, {damage['found']:,} found"
-    kept = {name: one for name, one in writers.items() if one is not None}
-    if kept:
-        lost = "8 processes x 200 decisions (promotions, rollbacks, prunes): one linear promotion "
-        lost += "log, nothing lost, no locked database; lost races, each reported: "
-        lost += ", ".join(f"{one['lost_races']} on {DATABASES[n]}" for n, one in kept.items())
+    damage = load("damage")
+    lost = "; lost races, each reported: " + ", ".join(
+        f"{load(f'writers-{name}')['lost_races']} on {label}" for name, label in DATABASES.items()
+    )
     rows = [
         [
             "A file cut or zeroed at any 4 KiB, or with one bit flipped, is found before use, by "
             "the reader and by `housing doctor`",
             "`pytest -m slow tests/integration/test_damage.py`",
-            found,
+            f"{damage['files']:,} damaged files, {damage['found']:,} found",
         ],
         [
             "Writers do not lose one another's decisions",
             "`pytest -m slow tests/integration/test_many_writers.py`",
-            lost,
+            "8 processes x 200 decisions (promotions, rollbacks, prunes): one linear promotion "
+            f"log, nothing lost, no locked database{lost}",
         ],
     ]
     return table(["promise", "command", "measured"], rows).replace("---:", "---")
 
 
-def cancel_text() -> str:
+def cancel() -> str:
     """Cancellations after the Prefect server was killed."""
     kept = load("cancel")
-    if kept is None:
-        return f"{NONE.capitalize()}."
     slowest, ended = max(kept["seconds"]), kept["ended"].get("cancelled", 0)
     machine = kept["machine"]
     return (
@@ -159,11 +148,9 @@ def cancel_text() -> str:
     )
 
 
-def soak_text() -> str:
+def soak() -> str:
     """An hour of runs every minute."""
     kept = load("soak")
-    if kept is None:
-        return f"{NONE.capitalize()}."
     machine, small = kept["machine"], kept["settings"]
     parts = ", ".join(f"{n} {name.lower()}" for name, n in kept["outcomes"].items())
     rows = [
@@ -187,32 +174,76 @@ def soak_text() -> str:
 
 
 def summary() -> str:
-    """The whole page in a sentence or two."""
-    lines = [line for found in _faults().values() for line in found]
-    losses = [kept for name in OPERATIONS if (kept := load(f"power-{name}")) is not None]
-    kills = [kept for name in DATABASES if (kept := load(f"kills-{name}")) is not None]
-    parts = []
-    if lines:
-        parts.append(f"{_sum(lines, 'faults'):,} faults, {_sum(lines, 'illegal')} illegal states")
-    if losses:
-        parts.append(
-            f"{_sum(losses, 'losses'):,} power losses, {_sum(losses, 'illegal')} illegal states"
-        )
-    if kills:
-        parts.append(
-            f"{_sum(kills, 'kills'):,} random kills, {_sum(kills, 'differences')} differences"
-        )
-    return f"In all: {'; '.join(parts)}." if parts else ""
+    """The whole page in a sentence."""
+    lines, losses, killed = _faults(), _losses(), _kills()
+    return (
+        f"In all: {_sum(lines, 'faults'):,} faults, {_sum(lines, 'illegal')} illegal states; "
+        f"{_sum(losses, 'losses'):,} power losses, {_sum(losses, 'illegal')} illegal states; "
+        f"{_sum(killed, 'kills'):,} random kills, {_sum(killed, 'differences')} differences."
+    )
 
 
-def faults_note() -> str:
-    """What is to be known beside the faults."""
-    kept = (load(f"faults-{name}") for name in DATABASES)
-    return " ".join(found["note"] for found in kept if found is not None).strip()
+def facts() -> dict[str, str]:
+    """The figures of docs/reliability.md."""
+    made = (summary, faults, power, kills, deaths, rollback, others, cancel, soak)
+    return {function.__name__: function() for function in made}
 
 
-TABLES: Facts = {
-    "summary": summary, "faults": faults_table, "faults_note": faults_note, "power": power_table,
-    "kills": kills_table, "deaths": deaths_table, "rollback": rollback_text, "others": others_table,
-    "cancel": cancel_text, "soak": soak_text,
-}  # fmt: skip
+def guarantees() -> str:
+    """Each guarantee with its measured figure and the command that measures it."""
+    lines, losses, killed = _faults(), _losses(), _kills()
+    damage, rolled = load("damage"), load("rollback")
+    gate = load("gate-nights")["bag_3"]["changes"]
+
+    def rate(change: str) -> str:
+        return percent(gate[change]["no_regression"]["promote"]["rate"])
+
+    rows = [
+        [
+            "A killed run resumes; its finished steps are not repeated",
+            f"{_sum(killed, 'kills')} random `kill -9`: {_sum(killed, 'differences')} "
+            "differences from an undisturbed run",
+            "`pytest -m slow tests/integration/test_kill.py`",
+        ],
+        [
+            "No power failure leaves an inconsistent store",
+            f"{_sum(losses, 'losses'):,} simulated power losses: {_sum(losses, 'illegal')} "
+            "inconsistent states",
+            "`pytest -m slow tests/faults`",
+        ],
+        [
+            "Disk, database and network errors never lose or corrupt data",
+            f"{_sum(lines, 'faults'):,} injected faults: {_sum(lines, 'illegal')} inconsistent "
+            "states",
+            "`python -m tests.faults`",
+        ],
+        [
+            "Damaged files are found before they are used",
+            f"{damage['found']:,} of {damage['files']:,} damaged files found",
+            "`pytest -m slow tests/integration/test_damage.py`",
+        ],
+        [
+            "A worse model is not promoted",
+            f"a true regression of 1 % is promoted in {rate('0.01')} of runs, of 2 % in "
+            f"{rate('0.02')}; a true gain of 1.5 % in {rate('-0.015')}",
+            "`python -m benchmarks gate-nights`",
+        ],
+        [
+            "Test rows never leak into training",
+            "verified before each comparison, near-duplicates included",
+            "`pytest tests/housing/training/test_split.py`",
+        ],
+        [
+            "Rollback is one command",
+            f"median {rolled['whole']['p50']:.0f} ms in a running process, "
+            f"{rolled['command']['p50'] / 1000:.1f} s as a command",
+            "`python -m benchmarks reliability`",
+        ],
+    ]
+    made = table(["guarantee", "measured", "measure it yourself"], rows)
+    return made.replace("---:", "---")
+
+
+def readme_facts() -> dict[str, str]:
+    """The figures of README.md."""
+    return {"guarantees": guarantees()}

@@ -1,11 +1,10 @@
 """The tables of docs/serving.md and docs/monitoring.md, from the kept figures."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 from benchmarks import results
-from benchmarks.markdown import Facts, table
+from benchmarks.markdown import table
 from housing.formatting import change as change_text
 from housing.formatting import percent
 
@@ -232,13 +231,10 @@ MEASURED: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
 """Table -> the benchmark that measures it, and how its figures read."""
 
 
-def block(name: str) -> str:
-    """A table with the command and the date."""
-    benchmark, made = MEASURED[name]
-    figures, command = results.load(benchmark), f"`python -m benchmarks {benchmark}`"
-    if figures is None:
-        return f"Not measured yet: {command}."
-    return f"{command}, {figures['at'][:10]}: {made(figures)}"
-
-
-TABLES: Facts = {name: partial(block, name) for name in MEASURED}
+def facts() -> dict[str, str]:
+    """Each table with the command and the date."""
+    found = {}
+    for name, (benchmark, made) in MEASURED.items():
+        figures = results.load(benchmark)
+        found[name] = f"`python -m benchmarks {benchmark}`, {figures['at'][:10]}: {made(figures)}"
+    return found

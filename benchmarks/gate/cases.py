@@ -8,8 +8,6 @@ from housing.evaluation.spatial_se import row_cells
 from housing.gate.measure import TestRows
 
 RULES = ("no_regression", "superior", "non_inferior")
-INTERVAL = "reach from the data"
-"""Name of the interval, kept with the figures that use it."""
 
 
 def as_test_rows(rows: pd.DataFrame, fresh: np.ndarray | None = None) -> TestRows:

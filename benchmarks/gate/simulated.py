@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import results
-from benchmarks.gate.cases import INTERVAL, RULES
+from benchmarks.gate.cases import RULES
 from benchmarks.gate.family import fitted, plain
 from benchmarks.gate.pool import MEMBERS, sides
 from housing import schema
@@ -117,7 +117,6 @@ def main() -> None:
     figures["predictions"] = [
         results.provenance(options.folder / f"world-{number}.npz") for number in range(WORLDS)
     ]
-    figures["interval"] = INTERVAL
     for change in CHANGES:
         row = measure(nights(worlds, change), change)
         figures["changes"][f"{change:g}"] = row

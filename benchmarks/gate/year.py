@@ -30,7 +30,7 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from benchmarks import results
-from benchmarks.gate.cases import INTERVAL, as_test_rows
+from benchmarks.gate.cases import as_test_rows
 from benchmarks.gate.family import boosting
 from housing import schema
 from housing.gate import decision_rule
@@ -278,7 +278,6 @@ def main() -> None:
         live(options.only, options.folder)
         return
     figures: dict[str, Any] = {"nights": NIGHTS, "first": FIRST, "a_night": A_NIGHT, "years": {}}
-    figures["interval"] = INTERVAL
     for name in (*SCENARIOS, DECAYING):
         print(name, flush=True)
         calm = next(iter(SCENARIOS))

@@ -86,7 +86,7 @@ def main() -> None:
                 lines = figures(name, campaign.trials)
                 found += lines
                 if chosen.keep:
-                    save(f"faults-{name}", {"lines": lines, "note": ""})
+                    save(f"faults-{name}", {"lines": lines})
     if chosen.json:
         chosen.json.write_text(json.dumps(found, indent=1) + "\n")
     faults, illegal = (sum(line[key] for line in found) for key in ("faults", "illegal"))
