@@ -47,7 +47,7 @@ def print_details(found: Mapping[str, Any]) -> None:
     shown = {name: value for name, value in found.items() if value not in ABSENT}
     shown.pop("result", None)  # status and outcome say it
     nested = {name: shown.pop(name) for name in [*shown] if _is_nested(shown[name])}
-    facts(shown, as_json=False)
+    facts(shown)
     for name, value in _sections(nested):
         console.print(f"\n[bold]{escape(TITLES.get(name, name))}[/]")
         _print_section(name, value)
@@ -94,12 +94,12 @@ def _print_section(name: str, value: Any) -> None:
     elif name in TABLES:
         print_table(TABLES[name], value)
     elif name in ("importances", "groups"):
-        facts({key: short_percent(share) for key, share in value.items()}, as_json=False)
+        facts({key: short_percent(share) for key, share in value.items()})
     elif isinstance(value, Mapping):
-        facts({key: cell(one, key, 3) for key, one in value.items()}, as_json=False)
+        facts({key: cell(one, key, 3) for key, one in value.items()})
     else:
         for one in value:
-            facts(one, as_json=False)
+            facts(one)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:

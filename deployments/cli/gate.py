@@ -272,27 +272,24 @@ def _decide(decide: Any, run: int, reason: str, *, as_json: bool) -> None:
 
 def print_replayed(run: int, *, as_json: bool) -> None:
     """Recompute a run's verdict from its evidence; exit code 1 if it differs."""
-    found = _recorded(run)
-    replayed = found.replayed
+    replayed = _recorded(run).replayed
     if as_json:
         emit_json({"run": f"r{run}", "agrees": replayed.agrees, **asdict(replayed)})
     else:
-        _print_replayed(replayed)
+        table = bare_table("check", "recorded", "judged again")
+        again = {result.name: result.outcome for result in replayed.now.checks}
+        for result in replayed.recorded.checks:
+            table.add_row(result.name, result.outcome, again.get(result.name, "-"))
+        console.print(f"recorded:     {escape(replayed.recorded.message)}")
+        console.print(f"judged again: {escape(replayed.now.message)}", "")
+        console.print(table, "")
+        if replayed.not_asked:
+            console.print(f"Checks added since then: {', '.join(replayed.not_asked)}.")
+        if replayed.agrees:
+            console.print(
+                "[bold green]It still agrees[/]: the same evidence gives the same verdict."
+            )
+        for difference in replayed.differences:
+            console.print(f"[bold red]It does not agree[/]: {escape(difference)}.")
     if not replayed.agrees:
         raise typer.Exit(1)
-
-
-def _print_replayed(replayed: Any) -> None:
-    table = bare_table("check", "recorded", "judged again")
-    again = {result.name: result.outcome for result in replayed.now.checks}
-    for result in replayed.recorded.checks:
-        table.add_row(result.name, result.outcome, again.get(result.name, "-"))
-    console.print(f"recorded:     {escape(replayed.recorded.message)}")
-    console.print(f"judged again: {escape(replayed.now.message)}", "")
-    console.print(table, "")
-    if replayed.not_asked:
-        console.print(f"Checks added since then: {', '.join(replayed.not_asked)}.")
-    if replayed.agrees:
-        console.print("[bold green]It still agrees[/]: the same evidence gives the same verdict.")
-    for difference in replayed.differences:
-        console.print(f"[bold red]It does not agree[/]: {escape(difference)}.")

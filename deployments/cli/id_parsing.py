@@ -15,8 +15,8 @@ class Id(int):
     """The number in an id, 7 of m7; help texts show the name of this type."""
 
 
-def parse_id(text: str, *, allowed: str = "mvbr") -> tuple[str, int]:
-    """The letter and number of an id; NotPossible for anything else."""
+def parse_id(text: str, *, allowed: str) -> tuple[str, int]:
+    """The letter, one of `allowed`, and number of an id; NotPossible for anything else."""
     found = re.fullmatch(rf"([{allowed}])(\d{{1,18}})", text.strip().lower())
     if found is None:
         examples = ", ".join(f"{letter}3 for a {KINDS[letter]}" for letter in allowed)

@@ -6,6 +6,8 @@ import typer
 from typer.core import TyperGroup
 
 from deployments.cli import (
+    comparison,
+    dataset,
     decisions,
     gate,
     maintenance,
@@ -45,6 +47,10 @@ app = typer.Typer(
     add_completion=False,
     cls=_Commands,
 )
-for part in (run, show, decisions, gate, replay, maintenance, mirror, serving, monitor, problem):
+PARTS = (
+    run, show, comparison, decisions, dataset, gate, replay, maintenance, mirror, serving, monitor,
+    problem,
+)  # fmt: skip
+for part in PARTS:
     app.registered_commands += part.app.registered_commands
     app.registered_groups += part.app.registered_groups

@@ -170,15 +170,6 @@ def listing(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_jso
     console.print(table)
 
 
-def page(
-    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], limit: int, *, as_json: bool
-) -> None:
-    """Print the first `limit` rows, as `listing`; on standard error, that there are more."""
-    listing(rows[:limit], columns, as_json=as_json)
-    if len(rows) > limit:
-        errors.print(f"The newest {limit:,} are listed; --all lists all.", highlight=False)
-
-
 def messages(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print the `message` of each row after its `name`, unwrapped: commands can be copied."""
     for row in rows:
@@ -191,11 +182,8 @@ def _short(text: str) -> str:
     return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "…"
 
 
-def facts(values: Mapping[str, Any], *, as_json: bool) -> None:
+def facts(values: Mapping[str, Any]) -> None:
     """Print a mapping: one line per item, nested items indented."""
-    if as_json:
-        emit_json(values)
-        return
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")

@@ -1,4 +1,4 @@
-"""Read-only commands: status, settings, listings, show, compare."""
+"""Read-only commands: status, settings, listings, champion, show."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from deployments.cli.id_parsing import Id, id_argument, id_option, parse_id
+from deployments.cli.details import print_details
+from deployments.cli.gate import print_replayed
+from deployments.cli.id_parsing import parse_id
 from deployments.cli.output import (
     LISTED,
     All,
@@ -17,9 +19,9 @@ from deployments.cli.output import (
     cell,
     console,
     emit_json,
+    errors,
     facts,
     listing,
-    page,
     warn,
 )
 from deployments.cli.store import opened
@@ -62,8 +64,7 @@ def status(as_json: AsJson = False) -> None:
             or "nothing",
             "rollback candidates": _readiness(found),
             "needs a person": len(found["needs_a_person"]) or "nothing",
-        },
-        as_json=False,
+        }
     )
     for number, need in enumerate(found["needs_a_person"], 1):
         console.print(f"{number}. {escape(need['message'])}", soft_wrap=True, highlight=False)
@@ -108,7 +109,9 @@ def _listing(name: str, summary: str, *columns: str) -> None:
 
         most = None if every else limit + 1
         rows = _query(lambda connection: getattr(queries, f"list_{name}")(connection, most))
-        page(rows, columns, len(rows) if every else limit, as_json=as_json)
+        listing(rows if every else rows[:limit], columns, as_json=as_json)
+        if not every and len(rows) > limit:
+            errors.print(f"The newest {limit:,} are listed; --all lists all.", highlight=False)
 
 
 _listing(
@@ -174,7 +177,11 @@ def champion(
             what=f"Naming the champion of {at or datetime.now(UTC):%Y-%m-%d %H:%M UTC}",
             why=f"nothing had been promoted by then; {first}.",
         )
-    facts(queries.log_entry(line), as_json=as_json)
+    entry = queries.log_entry(line)
+    if as_json:
+        emit_json(entry)
+    else:
+        facts(entry)
 
 
 @app.command()
@@ -200,8 +207,6 @@ def show(
         return
     letter, number = parse_id(id_, allowed="r" if verdict else "mvbr")
     if verdict:
-        from deployments.cli.gate import print_replayed
-
         print_replayed(number, as_json=as_json)
         return
     question = {
@@ -216,8 +221,6 @@ def show(
     if as_json:
         emit_json(found)
         return
-    from deployments.cli.details import print_details
-
     print_details(found)
 
 
@@ -230,34 +233,3 @@ def _show_lineage(model: int, *, as_json: bool) -> None:
         emit_json(found)
     else:
         console.print(found["mermaid"], markup=False, highlight=False, soft_wrap=True)
-
-
-@app.command()
-def curves(
-    model: Annotated[
-        Id | None, id_argument("m", "A model, e.g. m7; the champion if left out.")
-    ] = None,
-    parameter: Annotated[
-        str, typer.Option(help="Parameter of the validation curve; the first number if left out.")
-    ] = "",
-    as_json: AsJson = False,
-) -> None:
-    """Measure the learning and the validation curve of a model's best candidate."""
-    from deployments.cli.comparison import print_curves
-
-    print_curves(model, parameter, as_json=as_json)
-
-
-@app.command()
-def compare(
-    first: Annotated[Id, id_argument("m", "A model, e.g. m3.", "A")],
-    second: Annotated[Id, id_argument("m", "Another, e.g. m7.", "B")],
-    dataset: Annotated[
-        Id | None, id_option("v", "Dataset version, e.g. v4; the active one if left out.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Score two models on one test set and print both."""
-    from deployments.cli.comparison import print_comparison
-
-    print_comparison(first, second, dataset, as_json=as_json)
