@@ -280,7 +280,7 @@ class SourceClass:
 
     @property
     def own_options(self) -> Any:
-        """Its class of options (an `OwnOptions`); None where it has none of its own."""
+        """Its class of options (a `SettingsGroup`); None where it has none of its own."""
         return resolve_name(self.options) if self.options else None
 
 

@@ -96,10 +96,7 @@ class Year:
 def rows_of(scenario: Scenario, night: int) -> pd.DataFrame:
     """What is delivered on a night; a polluted delivery is a backlog, so that it can hurt."""
     count = FIRST if night == 0 else BACKLOG if night in scenario.pollution.days else A_NIGHT
-    return simulate(
-        count, 7, day=night,
-        noise=scenario.noise, drift=scenario.drift, pollution=scenario.pollution,
-    )  # fmt: skip
+    return simulate(count, 7, day=night, **vars(scenario))
 
 
 def recipe(seed: int) -> Pipeline:

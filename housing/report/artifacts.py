@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from housing.report import plots
 from housing.report.data import RunReport
 from housing.report.plot_style import RenderedFigure, standalone
-from housing.report.run_page import decision, model_figures
+from housing.report.run_page import decision, model_rows, models
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,9 @@ def pictures(report: RunReport) -> Iterator[Picture]:
 
 def models_table(report: RunReport) -> list[dict[str, str]]:
     """One row per figure, one column per model; empty if nothing was measured."""
-    evidence = report.evidence
-    if evidence is None:
-        return []
-    models = {f"challenger {report.challenger}": evidence.challenger.metrics}
-    if evidence.champion is not None:
-        models[f"champion {report.champion}"] = evidence.champion.metrics
+    names = [f"{role.lower()} {name}" for role, name, _ in models(report)]
     return [
-        {"figure": label}
-        | {name: figure(metrics) if metrics else "not finite" for name, metrics in models.items()}
-        for label, figure in model_figures(evidence.metric)
+        {"figure": label, **dict(zip(names, texts, strict=True))}
+        for label, texts in model_rows(report)
+        if names
     ]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from housing.formatting import changed, count, writable
 from housing.report import wording
 from housing.report.data import RunReport
-from housing.report.run_page import model_figures, seen
+from housing.report.run_page import model_rows, models, seen
 
 _SPECIAL = re.compile(r"[\\`*_{}\[\]|~$]|(?<=www)\.|:(?=//)|!(?=\[)|^[#+\-=]")
 """Characters with a meaning in Markdown: markup, links, headings, lists."""
@@ -55,17 +55,10 @@ def _models(report: RunReport) -> Iterator[str]:
     evidence = report.evidence
     if evidence is None:
         return
-    models = [(f"Challenger {report.challenger}", evidence.challenger.metrics)]
-    if evidence.champion is not None:
-        models.append((f"Champion {report.champion}", evidence.champion.metrics))
-    rows = [
-        "| | " + " | ".join(escape(name) for name, _ in models) + " |",
-        "|---|" + "---:|" * len(models),
-    ]
-    for label, figure in model_figures(evidence.metric):
-        cells = [figure(metrics) if metrics else "not finite" for _, metrics in models]
-        rows.append(f"| {label} | " + " | ".join(cells) + " |")
-    yield "\n".join(rows)
+    names = [escape(f"{role} {name}") for role, name, _ in models(report)]
+    head = ["| | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
+    rows = (f"| {label} | " + " | ".join(texts) + " |" for label, texts in model_rows(report))
+    yield "\n".join([*head, *rows])
     if evidence.comparison is not None:
         yield f"Change of the error: **{changed(evidence.comparison)}**"
         seeds = wording.seed_variance(evidence.seed_variance, evidence.metric)

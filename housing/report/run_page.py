@@ -50,15 +50,23 @@ MODEL_FIGURES: Figures = (
 )
 """One row of the table of models each: what it is called, and how it reads."""
 
-MODEL_DETAILS: tuple[tuple[str, Callable[[Metrics], str]], ...] = (
+MODEL_DETAILS: Figures = (
     ("Interval of the RMSE if rows were independent",
      lambda m: formatting.limits(m.rmse_independent)),
 ) if LOCATION else ()  # fmt: skip
 """Rows that explain others and decide nothing."""
 
 
-def model_figures(metric: str) -> Figures:
-    """The rows of the table of models, that of the deciding metric first."""
+def model_rows(report: RunReport) -> list[tuple[str, list[str]]]:
+    """The table of models: what each figure is called, and how it reads for each of `models`."""
+    return [
+        (label, [figure(m.metrics) if m.metrics else "not finite" for _, _, m in models(report)])
+        for label, figure in _model_figures(report.evidence.metric if report.evidence else RMSE)
+    ]
+
+
+def _model_figures(metric: str) -> Figures:
+    """The figures of the table, those by the deciding metric first."""
     if metric == RMSE:
         return MODEL_FIGURES
     name = formatting.error_label("Deciding error,", metric)
@@ -81,8 +89,8 @@ def render(report: RunReport) -> str:
         checks=wording.by_urgency(report.verdict.checks) if report.verdict else (),
         seen=seen(report),
         **_gate_plots(report),
-        models=list(_models(report)),
-        model_figures=model_figures(report.evidence.metric if report.evidence else RMSE),
+        models=list(models(report)),
+        model_rows=model_rows(report),
         model_details=MODEL_DETAILS,
         baselines=report.evidence.baselines if report.evidence else {},
         totals=wording.totals(report.batches),
@@ -164,7 +172,7 @@ def _gate_plots(report: RunReport) -> dict[str, Any]:
     }
 
 
-def _models(report: RunReport) -> Iterator[tuple[str, str, ModelMetrics]]:
+def models(report: RunReport) -> Iterator[tuple[str, str, ModelMetrics]]:
     """Role, name and figures of each model that was measured, the challenger first."""
     if report.evidence is None:
         return

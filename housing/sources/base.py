@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
 from housing.quality.table import Raw
-from housing.records import BatchSummary, KnownContent
+from housing.records import BatchSummary, KnownContent, SettingsGroup
 from housing.sources.files import ReadLimits
-from housing.sources.options import OwnOptions
 from housing.sources.settings import SourceSettings
 
-Own = TypeVar("Own", bound=OwnOptions)
+Own = TypeVar("Own", bound=SettingsGroup)
 
 
 class SourceOptions(SourceSettings):

@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr
 
 from housing.errors import SettingsInvalid
 from housing.problem import SourceClass
+from housing.records import SettingsGroup
 from housing.settings import (
     PREFIX,
     SHARED,
@@ -21,7 +22,6 @@ from housing.settings import (
     settings_in_force,
 )
 from housing.sources import SOURCES
-from housing.sources.options import OwnOptions
 from housing.training.search_config import SearchPlan
 from tests.fixtures.plain_home import ROOT
 
@@ -341,7 +341,7 @@ def test_the_settings_in_force_are_listed_with_their_source_and_masked_secrets(e
 # --- options of sources, thresholds of checks ------------------------------------------------
 
 
-class Fax(OwnOptions):
+class Fax(SettingsGroup):
     number: SecretStr
     tries: int = Field(3, ge=1)
 

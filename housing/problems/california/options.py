@@ -2,17 +2,17 @@
 
 from pydantic import Field
 
-from housing.sources.options import OwnOptions
+from housing.records import SettingsGroup
 
 
-class CensusOptions(OwnOptions):
+class CensusOptions(SettingsGroup):
     """Where the reference table is."""
 
     table: str = ""
     """Path or URL of the reference table; the default is its public address."""
 
 
-class SimulatedOptions(OwnOptions):
+class SimulatedOptions(SettingsGroup):
     """What is simulated."""
 
     rows: int = Field(20_640, ge=100, le=10_000_000)

@@ -1,11 +1,10 @@
 // The page of `housing export --to web`: the form, and the model in onnxruntime-web.
 
-import { amounts, byId, make } from "./common.js";
+import { amounts, byId, fieldId, fillField, formField, make, plain, showFault } from "./common.js";
 
 const { words, fields, target, output, ...model } = globalThis.MODEL;
 const written = amounts(words, model.error);
-const plain = (value) => String(Number(value.toPrecision(7)));
-const input = (each) => byId(`field-${encodeURIComponent(each.name)}`);
+const input = (each) => byId(fieldId(each.name));
 let ort;
 let session;
 
@@ -26,35 +25,13 @@ async function begin() {
   byId("form").querySelector("[type=submit]").disabled = false;
 }
 
-function field(each) {
-  const id = `field-${encodeURIComponent(each.name)}`;
-  const unit = [each.categories ? "" : each.unit, each.optional ? "may be empty" : ""].filter(Boolean).join(", ");
-  const control = each.categories
-    ? make("select", { id }, each.optional ? make("option", { value: "" }) : null,
-      ...each.categories.map((name) => make("option", { value: name }, name)))
-    : make("input", { id, type: "text", inputmode: "decimal", autocomplete: "off" });
-  control.title = `${each.description}.`;
-  control.setAttribute("aria-describedby", `${id}-fault`);
-  return make("div", {}, make("label", { for: id }, `${each.label} `, make("span", { class: "unit" }, unit)), control,
-    make("p", { id: `${id}-fault`, class: "fault", hidden: "" }));
-}
-
 function fill() {
   byId("answer").hidden = true;
   byId("problem").hidden = true;
   for (const each of fields) {
-    const value = each.default;
-    input(each).value = value === null ? "" : typeof value === "number" ? plain(value) : value;
-    fault(each, "");
+    fillField(each, each.default);
+    showFault(each, "");
   }
-}
-
-function fault(each, text) {
-  const shown = byId(`${input(each).id}-fault`);
-  shown.hidden = !text;
-  shown.textContent = text;
-  input(each).setAttribute("aria-invalid", text ? "true" : "false");
-  return text;
 }
 
 // Why what is typed is not valid; "" if it is.
@@ -82,7 +59,8 @@ function tensor(each, text) {
 
 async function predict() {
   const given = fields.map((each) => [each, input(each).value.trim()]);
-  const faults = given.filter(([each, text]) => fault(each, wrong(each, text)));
+  for (const [each, text] of given) showFault(each, wrong(each, text));
+  const faults = given.filter(([each, text]) => wrong(each, text));
   byId("problem").hidden = !faults.length;
   byId("answer").hidden = true;
   if (faults.length) {
@@ -112,7 +90,7 @@ document.title = words.title;
 byId("notice").textContent = model.notice;
 byId("simulated").hidden = !model.simulated;
 byId("simulated").textContent = model.simulated;
-byId("fields").replaceChildren(...fields.map(field));
+byId("fields").replaceChildren(...fields.map((each) => formField(each, `${each.description}.`)));
 fill();
 byId("form").addEventListener("submit", (event) => { event.preventDefault(); predict().catch(failed); });
 byId("form").addEventListener("reset", (event) => { event.preventDefault(); fill(); });

@@ -1,4 +1,4 @@
-// Shared by both pages: requests, elements, number formats. Text is always set as text, never as
+// Shared by all pages: requests, elements, fields of a form, number formats. Text is always set as text, never as
 // markup, so no delivered or typed value can become code.
 
 export async function fetchJson(path, body) {
@@ -50,6 +50,39 @@ export function ticks(low, high, wanted) {
 export const prose = (text) => (text ?? "").split("`").map((part, i) => i % 2 ? make("code", {}, part) : part);
 
 export const byId = (id) => document.getElementById(id);
+
+// A column may have any name, an element's id no space.
+export const fieldId = (name) => `field-${encodeURIComponent(name)}`;
+
+export const plain = (value) => String(Number(value.toPrecision(7)));
+
+// A column as a field: its label and unit, the control, and a place for a fault.
+export function formField(each, title) {
+  const id = fieldId(each.name);
+  const unit = [each.categories ? "" : each.unit, each.optional ? "may be empty" : ""].filter(Boolean).join(", ");
+  const control = each.categories
+    ? make("select", { id, name: each.name }, each.optional ? make("option", { value: "" }) : null,
+      ...each.categories.map((name) => make("option", { value: name }, name)))
+    : make("input", { id, name: each.name, type: "text", inputmode: "decimal", autocomplete: "off" });
+  control.title = title;
+  control.setAttribute("aria-describedby", `${id}-fault`);
+  return make("div", {},
+    make("label", { for: id }, `${each.label} `, make("span", { class: "unit", id: `${id}-unit` }, unit)), control,
+    make("p", { id: `${id}-fault`, class: "fault", hidden: "" }));
+}
+
+export function fillField(each, value) {
+  byId(fieldId(each.name)).value = value === null || value === undefined ? "" :
+    typeof value === "number" ? plain(value) : value;
+}
+
+// Shows what is wrong with a field; "" if nothing is.
+export function showFault(each, text) {
+  const shown = byId(`${fieldId(each.name)}-fault`);
+  shown.hidden = !text;
+  shown.textContent = text;
+  byId(fieldId(each.name)).setAttribute("aria-invalid", text ? "true" : "false");
+}
 
 // The problem's words, also put where an element names one.
 export async function loadWords() {

@@ -1,6 +1,6 @@
 // The page for people: a form made from the column catalogue, a map, and the prediction.
 
-import { amounts, byId, draw, fetchJson, loadWords, make, short, ticks } from "./common.js";
+import { amounts, byId, draw, fetchJson, fieldId, fillField, formField, loadWords, make, plain, short, showFault, ticks } from "./common.js";
 import { PointMap } from "./map.js";
 
 let words;
@@ -34,29 +34,15 @@ async function beginMap() {
   point();
 }
 
-// A column may have any name, an element's id no space.
-const fieldId = (name) => `field-${encodeURIComponent(name)}`;
 const isAbout = (fault, name) => fault.field.replace(/^\w+\[\d+\]\./, "") === name;
 
 function field(each) {
-  const id = fieldId(each.name);
   const help = `${each.description}.` + (each.trained_minimum === null ? "" :
     ` Training ${words.rows} have ${plain(each.trained_minimum)} to ${plain(each.trained_maximum)}.`);
-  const unit = [each.categories ? "" : each.unit, each.optional ? "may be empty" : ""].filter(Boolean).join(", ");
-  const input = each.categories
-    ? make("select", { id, name: each.name }, each.optional ? make("option", { value: "" }) : null,
-      ...each.categories.map((c) => make("option", { value: c }, c)))
-    : make("input", { id, name: each.name, type: "text", inputmode: "decimal", autocomplete: "off" });
-  input.title = help;
-  input.setAttribute("aria-describedby", `${id}-fault`);
-  const beside = make("span", { class: "unit", id: `${id}-unit` }, unit);
-  if (direction(each.name, 0)) input.addEventListener("input", () => readings());
-  return make("div", {},
-    make("label", { for: id }, `${each.label} `, beside), input,
-    make("p", { id: `${id}-fault`, class: "fault", hidden: "" }));
+  const made = formField(each, help);
+  if (direction(each.name, 0)) made.addEventListener("input", () => readings());
+  return made;
 }
-
-const plain = (value) => String(Number(value.toPrecision(7)));
 
 // "122.23° W" for a coordinate on the globe, else "".
 function direction(name, value) {
@@ -77,11 +63,7 @@ function readings() {
 }
 
 function fill(values) {
-  for (const each of form.fields) {
-    const value = values[each.name];
-    byId(fieldId(each.name)).value = value === null || value === undefined ? "" :
-      typeof value === "number" ? plain(value) : value;
-  }
+  for (const each of form.fields) fillField(each, values[each.name]);
   readings();
 }
 
@@ -114,14 +96,7 @@ function row() {
 }
 
 function faults(errors) {
-  for (const each of form.fields) {
-    const input = byId(fieldId(each.name));
-    const fault = byId(`${fieldId(each.name)}-fault`);
-    const error = errors.find((e) => isAbout(e, each.name));
-    input.setAttribute("aria-invalid", error ? "true" : "false");
-    fault.hidden = !error;
-    fault.textContent = error ? error.message : "";
-  }
+  for (const each of form.fields) showFault(each, errors.find((e) => isAbout(e, each.name))?.message ?? "");
   const first = form.fields.find((each) => errors.some((e) => isAbout(e, each.name)));
   if (first) byId(fieldId(first.name)).focus();
 }

@@ -1,14 +1,14 @@
-"""Noise, drift and pollution of simulated districts, as frozen options.
+"""Noise, drift and pollution of simulated districts, as options.
 
 Each option does one known thing, so that a test knows what the system should notice. The
 districts themselves belong in `districts`.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
 
 from housing.problems.california.projection import Floats
 from housing.problems.california.simulated.districts import (
@@ -23,48 +23,39 @@ from housing.schema import CATALOGUE, CATEGORIES, NUMBERS, TARGET
 INCOME = "median_income"
 
 
-class _Options(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PriceNoise(_Options):
+@dataclass(frozen=True)
+class PriceNoise:
     """How far prices lie from the true one, in logarithms: 0.1 is about 10 %."""
 
-    single: float = Field(default=0.19, ge=0, description="Of each district alone.")
-    shared: float = Field(default=0.10, ge=0, description="Of all districts of a cell together.")
-    cell: float = Field(default=0.1, gt=0, description="Side of such a cell, in degrees.")
+    single: float = 0.19  # of each district alone
+    shared: float = 0.10  # of all districts of a cell together
+    cell: float = 0.1  # degrees, side of such a cell
 
 
-class DriftScenario(_Options):
+@dataclass(frozen=True)
+class DriftScenario:
     """How prices and incomes change from day to day."""
 
-    price_per_day: float = Field(
-        default=0.0, gt=-0.5, lt=0.5, description="Growth of all prices a day; 0.01 is 1 %."
-    )
-    income_per_day: float = Field(
-        default=0.0, gt=-0.5, lt=0.5, description="Growth of all incomes a day."
-    )
-    jump_day: int | None = Field(
-        default=None, ge=0, description="First day on which prices are multiplied by `jump`."
-    )
-    jump: float = Field(default=1.0, gt=0, description="1.3 is a rise of 30 %.")
+    price_per_day: float = 0.0  # growth of all prices; 0.01 is 1 %
+    income_per_day: float = 0.0  # growth of all incomes
+    jump_day: int | None = None  # first day on which prices are multiplied by `jump`
+    jump: float = 1.0  # 1.3 is a rise of 30 %
 
 
-class Pollution(_Options):
+@dataclass(frozen=True)
+class Pollution:
     """What is wrong with the deliveries of some days."""
 
-    days: tuple[int, ...] = Field(default=(), description="The days; none by default.")
-    bad_share: float = Field(
-        default=0.0, ge=0, le=1, description="Share of rows with one field that breaks a row rule."
-    )
-    unit_column: str = Field(default=INCOME, description="Number column in another unit.")
-    unit_factor: float = Field(default=1.0, gt=0, description="What it is multiplied by.")
-    shuffled: tuple[float, float, float, float] | None = Field(
-        default=None, description="West, south, east, north (degrees): prices shuffled within."
-    )
+    days: tuple[int, ...] = ()
+    bad_share: float = 0.0  # of rows with one field that breaks a row rule
+    unit_column: str = INCOME  # a number column in another unit
+    unit_factor: float = 1.0  # what it is multiplied by
+    shuffled: tuple[float, float, float, float] | None = None
+    """West, south, east, north (degrees): prices are shuffled within."""
 
 
-class Scenario(_Options):
+@dataclass(frozen=True)
+class Scenario:
     """Noise, drift and pollution of many deliveries."""
 
     noise: PriceNoise = PriceNoise()
@@ -89,9 +80,9 @@ def simulate(
     seed: int,
     *,
     day: int = 0,
-    noise: PriceNoise = PriceNoise(),  # noqa: B008 - frozen
-    drift: DriftScenario = DriftScenario(),  # noqa: B008 - frozen
-    pollution: Pollution = Pollution(),  # noqa: B008 - frozen
+    noise: PriceNoise = PriceNoise(),
+    drift: DriftScenario = DriftScenario(),
+    pollution: Pollution = Pollution(),
 ) -> pd.DataFrame:
     """The districts of one delivery: catalogue columns, no key twice within a table.
 

@@ -51,11 +51,8 @@ def bootstrap(options: SourceOptions, source: str, name: str) -> Delivery:
 
 def _rows(options: SourceOptions, day: int) -> pd.DataFrame:
     own = options.own("simulated", SimulatedOptions)
-    scenario, rows = SCENARIOS[own.scenario], own.day_rows if day else own.rows
-    return simulate(
-        rows, options.seed, day=day,
-        noise=scenario.noise, drift=scenario.drift, pollution=scenario.pollution,
-    )  # fmt: skip
+    rows = own.day_rows if day else own.rows
+    return simulate(rows, options.seed, day=day, **vars(SCENARIOS[own.scenario]))
 
 
 def _delivery(source: str, name: str, frame: pd.DataFrame, watermark: str) -> Delivery:
