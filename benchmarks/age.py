@@ -25,7 +25,7 @@ from benchmarks import results
 from benchmarks.ageing import store as ageing
 from benchmarks.homes import HOUSING, environment
 from benchmarks.night import parts, retrain
-from benchmarks.serving.servers import free_port
+from deployments.processes.prefect_server import free_port
 
 NIGHTS = (10, 100, 1_100)
 NIGHT, COMMAND, DOCTOR, MEMORY, MEGABYTES = 1.2, 1.5, 2.0, 1.2, 0.7

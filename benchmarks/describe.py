@@ -6,17 +6,14 @@ a part of them takes; processor time is that of the command with all that it sta
 """
 
 import argparse
-import json
-import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 from benchmarks import results
 from benchmarks.data import landing
 from benchmarks.homes import HOUSING
 from benchmarks.intake import brought_in
-from benchmarks.memory import Watch
+from benchmarks.memory import watched
 from benchmarks.night import delivered_to
 
 ROWS = 2_000_000
@@ -32,27 +29,15 @@ def main() -> None:
         home = Path(folder) / "home"
         landing(home / "landing", options.rows)
         brought_in(home)
-        began = time.perf_counter()
-        process = subprocess.Popen(
-            [*HOUSING, "dataset", "describe", "v1", "--json"],
-            env=delivered_to(home), stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        with Watch(process.pid) as watch:
-            out, _ = process.communicate()
-        wall = time.perf_counter() - began
-    if process.returncode:
-        raise SystemExit("the command failed")
-    json.loads(out)
-    used, peak = watch.processor(), watch.peak()
-    goals = options.rows >= ROWS
+        command = [*HOUSING, "dataset", "describe", "v1", "--json"]
+        _, wall, watch = watched(command, delivered_to(home))
+    judged = options.rows >= ROWS
     results.show(
         f"describe-{options.rows}",
         [
-            results.Row("dataset describe", used, SECONDS_GOAL if goals else 0.0, "s",
-                        used <= SECONDS_GOAL if goals else None, f"{SECONDS_GOAL:g} s"),
+            results.at_most("dataset describe", watch.processor(), SECONDS_GOAL, "s", judged),
             results.Row("its wall time", wall, 0.0, "s"),
-            results.Row("peak memory", peak, GIB_GOAL if goals else 0.0, "GiB",
-                        peak <= GIB_GOAL if goals else None, f"{GIB_GOAL:g} GiB"),
+            results.at_most("peak memory", watch.peak(), GIB_GOAL, "GiB", judged),
         ],
         f"{options.rows:,} rows; processor seconds",
-    )  # fmt: skip
+    )

@@ -27,33 +27,40 @@ _shares = FuncFormatter(lambda value, _: percent(value, 0))
 # --- tables -----------------------------------------------------------------------------------
 
 
-def nights_table(figures: Mapping[str, Any], bag: str) -> str:
+def nights_table(figures: Mapping[str, Any]) -> str:
     """Measured rate of each rule by planted change, the predicted one in brackets."""
-    rows = []
-    for name, row in figures[bag]["changes"].items():
-        cells = [change(float(name)) if float(name) else "nothing changed"]
-        cells.append(percent(row["points"]["rate"]))
-        cells += [
-            f"{percent(row[r]['promote']['rate'])} ({percent(row[r]['predicted'])})" for r in RULES
+    rows = [
+        [
+            _named(name, "nothing changed"),
+            percent(row["points"]["rate"]),
+            *(_rates(row[rule]["promote"]["rate"], row[rule]["predicted"]) for rule in RULES),
         ]
-        rows.append(cells)
-    return table(["true change", "`>=`", *(f"`{r}`" for r in RULES)], rows)
+        for name, row in figures["changes"].items()
+    ]
+    return table(["true change", "`>=`", *(f"`{rule}`" for rule in RULES)], rows)
 
 
 def worlds_table(figures: Mapping[str, Any]) -> str:
     """The same where the truth is known."""
     rows = [
         [
-            change(float(name)) if float(name) else "exactly as good",
+            _named(name, "exactly as good"),
             percent(row["points"], 2),
-            *(
-                f"{percent(row[r]['measured'], 2)} ({percent(row[r]['predicted'], 2)})"
-                for r in RULES
-            ),
+            *(_rates(row[rule]["measured"], row[rule]["predicted"], 2) for rule in RULES),
         ]
         for name, row in figures["changes"].items()
     ]
-    return table(["true change", "`>=`", *(f"`{r}`" for r in RULES)], rows)
+    return table(["true change", "`>=`", *(f"`{rule}`" for rule in RULES)], rows)
+
+
+def _named(planted: str, none: str) -> str:
+    """A planted change as text, `none` for no change."""
+    return change(float(planted)) if float(planted) else none
+
+
+def _rates(rate: float, predicted: float, digits: int = 1) -> str:
+    """A measured rate, the predicted one in brackets."""
+    return f"{percent(rate, digits)} ({percent(predicted, digits)})"
 
 
 REUSED = ("-0.02", "-0.015", "-0.01", "0", "0.005")
@@ -66,16 +73,12 @@ def reuse_table(figures: Mapping[str, Any]) -> str:
         [
             f"`{rule}`, {night}",
             f"{percent(max(-row['shown'], 0), 2)} ({percent(row['bias'], 2)})",
-            *(
-                f"{percent(found['rate'])} ({percent(found['predicted'])})"
-                for name in REUSED
-                for found in [row["changes"][name]]
-            ),
+            *(_rates(**row["changes"][name]) for name in REUSED),
         ]
         for rule in RULES
         for night, row in figures["nights"][rule].items()
     ]
-    changes = [change(float(name)) if float(name) else "exactly as good" for name in REUSED]
+    changes = [_named(name, "exactly as good") for name in REUSED]
     return table(["rule, comparison", "champion looks better by", *changes], rows)
 
 
@@ -162,13 +165,13 @@ class Rate:
         return away / self.error if self.error > 0 else 0.0
 
 
-def nights_rates(figures: Mapping[str, Any], bag: str) -> list[Rate]:
+def nights_rates(figures: Mapping[str, Any]) -> list[Rate]:
     """The rates on the real table; pairs of a split share bags, and a rate of 0 or 1 shows no
     error of its own: of the clustered and the predicted rate's binomial error the larger one.
     """
     return [
         Rate(found["promote"]["rate"], p, max(found["promote"]["se"], _binomial(p, row["nights"])))
-        for row in figures[bag]["changes"].values()
+        for row in figures["changes"].values()
         for found in (row[rule] for rule in RULES)
         for p in [found["predicted"]]
     ]
@@ -258,10 +261,6 @@ def metrics_table(figures: Mapping[str, Any]) -> str:
     rows = []
     for row in figures["cases"]:
         for number, (name, found) in enumerate(row["metrics"].items()):
-            rates = (
-                f"{percent(rate['rate'])} ({percent(rate['predicted'])})"
-                for rate in found["changes"].values()
-            )
             rows.append(
                 [
                     "" if number else _shared(row),
@@ -269,11 +268,11 @@ def metrics_table(figures: Mapping[str, Any]) -> str:
                     *(percent(found[one]) for one in ("coverage", "upper")),
                     percent(found["se"], 2),
                     percent(found["gain"], 2),
-                    *rates,
+                    *(_rates(**rate) for rate in found["changes"].values()),
                 ]
             )
     changes = figures["cases"][0]["metrics"]["rmse"]["changes"]
-    planted = [change(float(name)) if float(name) else "equal" for name in changes]
+    planted = [_named(name, "equal") for name in changes]
     head = ["neighbours share", "metric", "coverage", "one-sided", "standard error", "gain found"]
     return table([*head, *planted], rows)
 
@@ -543,16 +542,16 @@ def facts() -> dict[str, str]:
     one, three = (nights[f"bag_{bag}"] for bag in (1, 3))
     reuse = results.load("gate-reuse")
     later = {night: reuse["nights"]["no_regression"][night] for night in ("1", "10", "40")}
-    at_margin = {"bag": {"changes": {"0.01": three["changes"]["0.01"]}}}
-    passed = nights_rates(at_margin, "bag")[RULES.index("no_regression")]
+    at_margin = {"changes": {"0.01": three["changes"]["0.01"]}}
+    passed = nights_rates(at_margin)[RULES.index("no_regression")]
     found = {
         "checks": checks_table(),
         "comparisons": ", ".join(
             f"`{check.name}`" for check in CHECKS if check.name in COMPARISONS
         ),
         "rules": rules_table(nights["bag_3"]["changes"]),
-        "nights_1": nights_table(nights, "bag_1"),
-        "nights_3": nights_table(nights, "bag_3"),
+        "nights_1": nights_table(one),
+        "nights_3": nights_table(three),
         "nights": three["changes"]["0"]["nights"],
         "splits": nights["splits"],
         "bags": nights["bags"],
@@ -569,8 +568,8 @@ def facts() -> dict[str, str]:
             f"aa_{r}": percent(three["changes"]["0"][r]["promote"]["rate"])
             for r in ("no_regression", "superior")
         },
-        "agree_3": agreement(nights_rates(nights, "bag_3"), stdtrit(nights["splits"] - 1, 0.975)),
-        "agree_1": agreement(nights_rates(nights, "bag_1"), stdtrit(nights["splits"] - 1, 0.975)),
+        "agree_3": agreement(nights_rates(three), stdtrit(nights["splits"] - 1, 0.975)),
+        "agree_1": agreement(nights_rates(one), stdtrit(nights["splits"] - 1, 0.975)),
         "agree_worlds": f"{agreement(worlds_rates(worlds), ndtri(0.975))} "
         f"{cautious(worlds_rates(worlds), ndtri(0.975))}",
         "aa_world": percent(worlds["changes"]["0"]["no_regression"]["measured"]),

@@ -7,7 +7,6 @@ than one file may be. The other side of the ratio is pandas: `read_csv` and noth
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,7 +16,7 @@ import pandas as pd
 
 from benchmarks import results
 from benchmarks.data import landing
-from benchmarks.memory import Watch
+from benchmarks.memory import watched
 from benchmarks.night import delivered_to
 
 ROWS = 1_000_000
@@ -47,16 +46,7 @@ print(json.dumps({"wall": wall, "processor": processor, "split": split, "rows": 
 
 def brought_in(home: Path) -> tuple[dict[str, float], float]:
     """Seconds of intake and split, and the peak in GiB."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", INTAKE],
-        env=delivered_to(home),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with Watch(process.pid) as watch:
-        out, _ = process.communicate()
-    if process.returncode:
-        raise SystemExit("the intake failed")
+    out, _, watch = watched([sys.executable, "-c", INTAKE], delivered_to(home))
     return json.loads(out.splitlines()[-1]), watch.peak()
 
 

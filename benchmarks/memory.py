@@ -5,8 +5,10 @@ kernel's proportional set size, not the sum of resident sizes. Arrays that wait 
 folder of joblib's in memory count whether or not a process has mapped them.
 """
 
+import subprocess
 import threading
 import time
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +74,20 @@ class Watch:
             used = sum(map(_processor_seconds, alive))
             self.samples.append(Sample(time.time(), kib / 2**20, used))
             wait = max(EVERY, (time.perf_counter() - began) / SHARE)
+
+
+def watched(
+    command: Sequence[str], env: Mapping[str, str], fine: Collection[int] = (0,)
+) -> tuple[str, float, Watch]:
+    """Run a command: its output, wall seconds, and what was watched; SystemExit where it fails."""
+    began = time.perf_counter()
+    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
+    with Watch(process.pid) as watch:
+        out, _ = process.communicate()
+    wall = time.perf_counter() - began
+    if process.returncode not in fine:
+        raise SystemExit(f"{' '.join(command)[:200]} failed:\n{out[-2000:]}")
+    return out, wall, watch
 
 
 def family(pid: int) -> list[psutil.Process]:

@@ -39,11 +39,7 @@ OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "-m", "not slow and not browser
 UNUSED = ("ReplaceBinaryOperator_BitOr", "RemoveDecorator")
 """Operators that mostly change annotations (`int | None`) and `@dataclass`: they show nothing."""
 
-EQUIVALENT: Mapping[tuple[str, str], str] = {
-    ("housing/gate/rules", "if len(history) < most:"): (
-        "both ways give the whole history where it is as long as asked for"
-    ),
-}
+EQUIVALENT: Mapping[tuple[str, str], str] = {}
 """Survivors that change nothing that can be observed: (module, changed line) -> reason."""
 
 

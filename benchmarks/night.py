@@ -9,9 +9,7 @@ speedscope -s -- housing retrain` to see in which functions.
 
 import argparse
 import json
-import subprocess
 import tempfile
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from typing import Any
 from benchmarks import results
 from benchmarks.data import landing
 from benchmarks.homes import HOUSING, environment
-from benchmarks.memory import Watch
+from benchmarks.memory import Watch, watched
 from housing.settings import load_settings
 from housing.store.database.open import open_store
 from housing.store.runs import runs
@@ -37,19 +35,7 @@ def delivered_to(home: Path, **settings: str) -> dict[str, str]:
 def retrain(home: Path, **settings: str) -> tuple[dict[str, Any], float, Watch]:
     """One night as people run it: its answer, wall seconds, and what was watched."""
     command = [*HOUSING, "retrain", "--json"]
-    clock = time.perf_counter()
-    process = subprocess.Popen(
-        command,
-        env=delivered_to(home, **settings),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with Watch(process.pid) as watch:
-        out, err = process.communicate()
-    wall = time.perf_counter() - clock
-    if process.returncode not in (0, 3, 4):
-        raise SystemExit(f"the night failed:\n{out}\n{err}")
+    out, wall, watch = watched(command, delivered_to(home, **settings), fine=(0, 3, 4))
     return json.loads(out), wall, watch
 
 
@@ -96,12 +82,10 @@ def main() -> None:
         found = parts(home, answer, watch, wall)
     big = options.rows >= BIG
     shown = [
-        results.Row("whole night", wall, SECONDS_GOAL if big else 0.0, "s",
-                    wall <= SECONDS_GOAL if big else None, f"{SECONDS_GOAL:g} s"),
+        results.at_most("whole night", wall, SECONDS_GOAL, "s", judged=big),
         results.Row("processor", watch.processor(), 0.0, "s"),
-        results.Row("peak memory", watch.peak(), GIB_GOAL if big else 0.0, "GiB",
-                    watch.peak() <= GIB_GOAL if big else None, f"{GIB_GOAL:g} GiB"),
-    ]  # fmt: skip
+        results.at_most("peak memory", watch.peak(), GIB_GOAL, "GiB", judged=big),
+    ]
     results.show(
         f"night-{options.rows}{'-dask' if options.dask else ''}", shown,
         f"{options.rows:,} rows from a CSV file to the report ({answer['outcome']})",

@@ -68,36 +68,24 @@ def _rows(
         met = None if limit is None or not judged else bool(ours <= limit * of)
         return results.Row(name, ours, of, unit, met, f"{limit} x" if met is not None else "")
 
+    def chosen(side: str, title: str, limit: float | None, error: float) -> list[results.Row]:
+        """A side of ours that was asked for: time, cross-validated and test error."""
+        if side not in sides:
+            return []
+        its = "" if side == "default" else "its "
+        return [
+            row(title, sides[side].wall, theirs.wall, "s", limit),
+            row(f"{its}cross-validated RMSE", sides[side].cv, theirs.cv, "dollars", None),
+            row(f"{its}test RMSE", errors[side], errors["reference"], "dollars", error),
+        ]
+
     rows = [
-        row("search and refit", mine.wall, theirs.wall, "s", None),
-        row("cross-validated RMSE", mine.cv, theirs.cv, "dollars", None),
-        row("test RMSE", errors["default"], errors["reference"], "dollars", QUICK_ERROR),
+        *chosen("default", "search and refit", None, QUICK_ERROR),
+        *chosen("quick", "two draws: search and refit", None, QUICK_ERROR),
+        *chosen("catboost", "with CatBoost: search and refit", None, CATBOOST_ERROR),
+        *(row(name, seconds, theirs.wall, "s", QUICK_WALL) for name, seconds in nights.items()),
+        *chosen("budget", "with the reference's time", 1.0, BUDGET_ERROR),
     ]
-    if "quick" in sides:
-        quick = sides["quick"]
-        rows += [
-            row("two draws: search and refit", quick.wall, theirs.wall, "s", None),
-            row("its cross-validated RMSE", quick.cv, theirs.cv, "dollars", None),
-            row("its test RMSE", errors["quick"], errors["reference"], "dollars", QUICK_ERROR),
-        ]
-    if "catboost" in sides:
-        symmetric = sides["catboost"]
-        rows += [
-            row("with CatBoost: search and refit", symmetric.wall, theirs.wall, "s", None),
-            row("its cross-validated RMSE", symmetric.cv, theirs.cv, "dollars", None),
-            row(
-                "its test RMSE", errors["catboost"], errors["reference"], "dollars", CATBOOST_ERROR
-            ),
-        ]
-    for name, seconds in nights.items():
-        rows.append(row(name, seconds, theirs.wall, "s", QUICK_WALL))
-    if "budget" in sides:
-        long = sides["budget"]
-        rows += [
-            row("with the reference's time", long.wall, theirs.wall, "s", 1.0),
-            row("its cross-validated RMSE", long.cv, theirs.cv, "dollars", None),
-            row("its test RMSE", errors["budget"], errors["reference"], "dollars", BUDGET_ERROR),
-        ]
     for name in (n for n in sides if n.startswith("FLAML")):
         rows += [
             row(f"{name}: time", sides[name].wall, theirs.wall, "s", None),

@@ -42,6 +42,13 @@ class Row:
         return self.ours / self.theirs if self.theirs else None
 
 
+def at_most(name: str, value: float, limit: float, unit: str, judged: bool = True) -> Row:
+    """A figure with a limit; not `judged` where it was measured at less than the goal's size."""
+    if not judged:
+        return Row(name, value, 0.0, unit)
+    return Row(name, value, limit, unit, value <= limit, f"{limit:g} {unit}")
+
+
 def machine() -> dict[str, object]:
     """What the figures depend on."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30

@@ -14,12 +14,11 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.homes import HOUSING, timed
+from benchmarks import reliability_page
+from benchmarks.homes import HOUSING, run_and_promote, timed
 from benchmarks.results import Row, show
 from housing.operations import backup
-from housing.pipeline import datasets as dataset_steps
-from housing.pipeline import ingest, promote, train
-from housing.pipeline.run_context import NightlyParameters, start_run
+from housing.pipeline import promote
 from housing.settings import Settings, load_settings
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
@@ -35,20 +34,9 @@ def prepare(draws: int) -> None:
     """A home with one dataset version of the reference table and two champions."""
     os.environ["HOUSING_SOURCES__NAMES"] = "census"
     os.environ["HOUSING_SEARCH__N_TRIALS"] = str(draws)
-    before = None
     for seed in ("1", "2"):
         os.environ["HOUSING_SEARCH__SEED"] = seed
-        settings = load_settings()
-        with start_run("nightly", NightlyParameters()) as run, open_store(settings) as store:
-            ingest.ingest(store, settings, run=run.id)
-            version = dataset_steps.freeze(store, run).id
-            dataset_steps.split(store, settings)
-            search = train.search(store, run, version, settings)
-            model = train.fit(store, run, search, settings)
-            promote.back_up(store, model)
-            change = registry.Change("promote", model, before, "benchmark", "to be taken back")
-            registry.change_champion(store, change)
-            before = model
+        run_and_promote()
 
 
 @dataclass
@@ -120,15 +108,6 @@ def quantiles(seconds: list[float]) -> dict[str, float]:
     return {"p50": statistics.median(seconds) * 1e3, "p99": p99 * 1e3, "number": len(seconds)}
 
 
-NAMES = {
-    "whole": "rollback in a warm process, whole",
-    "rehearsal": "of it loading and golden replay",
-    "load": "of it loading",
-    "switch": "of it the switch in the ledger",
-    "command": "`housing rollback`, a new process",
-}
-
-
 def main() -> None:
     """Measure, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -144,14 +123,9 @@ def main() -> None:
             times = rollbacks(store, chosen.rollbacks, chosen.commands)
             with store.read() as connection:
                 model = registry.model(connection, 1)
-        figures = {name: quantiles(getattr(times, name)) for name in NAMES}
+        figures = {name: quantiles(seconds) for name, seconds in vars(times).items()}
         restored = drill(settings)
     met = figures["whole"]["p50"] <= GOAL_MS
-    print(f"champions: {model.family}, an ensemble of {model.ensemble_size}")
-    print(f"{'':<36}{'p50':>12}{'p99':>12}   of")
-    for name, label in NAMES.items():
-        row = figures[name]
-        print(f"{label:<36}{row['p50']:9.0f} ms{row['p99']:9.0f} ms{row['number']:5}")
     whole = figures["whole"]
     show(
         "rollback",
@@ -163,5 +137,4 @@ def main() -> None:
         family=model.family, members=model.ensemble_size, goal_ms=GOAL_MS, met=met,
         **figures, drill=restored,
     )  # fmt: skip
-    for name, value in restored.items():
-        print(f"backup and restore: {name:<24}{value:10,.1f}")
+    print(reliability_page.rollback())

@@ -24,7 +24,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.data import add_table, reference_table
 from benchmarks.homes import environment
-from benchmarks.serving.servers import free_port, housing_server, server
+from benchmarks.serving.servers import housing_server, server
+from deployments.processes.prefect_server import free_port
 from housing.errors import NoRollbackTarget
 from housing.operations import labels as labelling
 from housing.operations import monitor as monitoring

@@ -22,13 +22,11 @@ import pandas as pd
 import pyarrow as pa
 import sqlalchemy as sa
 
+from benchmarks.homes import promoted
 from housing.inference.loaded_model import VALUE
 from housing.operations import backup, monitor, prune
-from housing.pipeline import datasets as dataset_steps
-from housing.pipeline import ingest, promote, report, train
-from housing.pipeline.evaluate import evaluate
-from housing.pipeline.result import of_verdict
-from housing.pipeline.run_context import NightlyParameters, RunContext, finish_run, start_run
+from housing.pipeline import ingest, report, train
+from housing.pipeline.run_context import NightlyParameters, finish_run, start_run
 from housing.problems.california.simulated.scenarios import simulate
 from housing.quality.rows import validate
 from housing.schema import CHALLENGER
@@ -125,24 +123,10 @@ def deliver(home: Path, night: int, rows: int = NIGHTLY_ROWS) -> Path:
 def _first_night() -> None:
     settings = load_settings()
     with start_run("nightly", NightlyParameters()) as run, open_store(settings) as store:
-        version = _brought_in(store, settings, run)
-        search = train.search(store, run, version, settings)
-        challenger = train.fit(store, run, search, settings)
-        judged = evaluate(store, run, version, challenger, settings)
-        promote.back_up(store, challenger)
-        change = registry.Change("promote", challenger, None, "benchmark", "benchmark")
-        registry.change_champion(store, change)
-        result = of_verdict(run.id, version, judged, dry_run=False)
+        result = promoted(store, settings, run)
         finish_run(store, run, report.write_report(store, settings, run, result).result)
     with open_store(settings) as store:
         monitor.monitor(store, settings)
-
-
-def _brought_in(store: Store, settings: Settings, run: RunContext) -> int:
-    ingest.ingest(store, settings, run=run.id)
-    version = dataset_steps.freeze(store, run).id
-    dataset_steps.split(store, settings)
-    return version
 
 
 def _validated(home: Path, settings: Settings, nights: int) -> pd.DataFrame:

@@ -19,7 +19,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from benchmarks import results
-from benchmarks.gate.paper import ON_PAPER, SEARCH, Models, World, drawn, kept, noise_of, recipes_of
+from benchmarks.gate.paper import ON_PAPER, SEARCH, World, aged, drawn, kept, noise_of, recipes_of
 from housing.formatting import change as relative
 from housing.formatting import percent
 from housing.gate import expected_gain
@@ -76,13 +76,7 @@ def lived(
     figures = {}
     for night in range(1, last + 1):
         noise, share = seen_noise(world, night, spread, training=training), kept(world, night)
-        size = (1 + world.rows * night) ** 0.5
-        entered = (1 - share) ** 0.5 / size * rng.standard_normal((2, worlds))
-        champion = Models(
-            champion.error,
-            share * champion.training + world.cv * entered[0],
-            share * champion.test + world.sampling * entered[1],
-        )
+        champion, entered = aged(world, champion, night, rng)
         known = expected_gain.next_belief(known, noise, share, share)
         new = drawn(world, night, rng, recipes[night], worlds)
         test = new.error + new.test - champion.error - champion.test
@@ -97,11 +91,11 @@ def lived(
         )
         if night in NIGHTS:
             mean, variance = known.mean[:, -1], known.covariance[:, -1, -1]
-            common, own = COMMON / size, noise.test**2 / 2
+            common, own = COMMON / (1 + world.rows * night) ** 0.5, noise.test**2 / 2
             figures[str(night)] = measured(champion.test, mean, variance, common, own)
             fresh = 1 - share
             if fresh >= GatePolicy().min_test_rows / ROWS:
-                deviation = world.sampling * entered[1] / fresh
+                deviation = world.sampling * entered / fresh
                 mean, variance = expected_gain.on_fresh_rows(found, noise, fresh)
                 variance = np.broadcast_to(variance, mean.shape)
                 columns = deviation[~passed], mean[~passed], variance[~passed]

@@ -111,12 +111,15 @@ def recipes_of(world: World, rng: np.random.Generator, worlds: int = WORLDS) -> 
     return np.stack(chosen)
 
 
-def aged(world: World, champion: Models, night: int, rng: np.random.Generator) -> Models:
-    """The champion with its deviations on the rows of this night."""
+def aged(
+    world: World, champion: Models, night: int, rng: np.random.Generator
+) -> tuple[Models, Any]:
+    """The champion with its deviations on the rows of this night; that on the new test rows."""
     share, size = kept(world, night), (1 + world.rows * night) ** 0.5
-    fresh = (1 - share) ** 0.5 / size * rng.standard_normal((2, WORLDS))
+    fresh = (1 - share) ** 0.5 / size * rng.standard_normal((2, len(champion.error)))
     training = share * champion.training + world.cv * fresh[0]
-    return Models(champion.error, training, share * champion.test + world.sampling * fresh[1])
+    test = share * champion.test + world.sampling * fresh[1]
+    return Models(champion.error, training, test), fresh[1]
 
 
 def kept(world: World, night: int) -> float:
@@ -158,7 +161,7 @@ def lived(world: World, rule: str, assumed: float = 1.0) -> dict[str, Any]:
     planted = {}
     for night in range(1, NIGHTS + 1):
         noise, share = noise_of(world, night, spread), kept(world, night)
-        champion = aged(world, champion, night, rng)
+        champion, _ = aged(world, champion, night, rng)
         known = expected_gain.next_belief(known, noise, share, share)
         if night in LOOKED_AT:
             planted[night] = _planted(world, rule, known, noise, champion, night, aside)

@@ -19,6 +19,7 @@ from benchmarks import serving_pages
 from benchmarks.memory import family
 from benchmarks.results import Row, load, show
 from benchmarks.serving import servers
+from deployments.processes.prefect_server import free_port
 from housing import schema
 
 WORKERS = 2
@@ -78,7 +79,7 @@ def _case(
         ("housing", servers.housing_server, "/ready"),
         ("plain", servers.plain_server, "/openapi.json"),
     ):
-        port = servers.free_port()
+        port = free_port()
         with servers.server(command(port, WORKERS), port, ready) as process:
             before = _cpu(process.pid)
             measured = _measure(port, bodies[rows], seconds, connections, rate)

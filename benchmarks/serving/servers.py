@@ -5,7 +5,6 @@ the figures record.
 """
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -17,11 +16,7 @@ from pathlib import Path
 import joblib
 import pandas as pd
 
-from benchmarks.homes import HOUSING
-from housing.pipeline import datasets, ingest, promote, train
-from housing.pipeline.evaluate import evaluate
-from housing.pipeline.result import of_verdict
-from housing.pipeline.run_context import NightlyParameters, finish_run, start_run
+from benchmarks.homes import HOUSING, run_and_promote
 from housing.problems.california.simulated.scenarios import simulate
 from housing.settings import load_settings
 from housing.store.database.open import open_store
@@ -47,36 +42,11 @@ def make(home: Path) -> None:
     rows = rows.sample(frac=1, random_state=0)
     for part, chunk in (("a", rows[:19_000]), ("b", rows[19_000:])):
         chunk.to_csv(landing / f"{part}.csv", index=False)
-        _night()
+        run_and_promote()
     settings = load_settings()
     with open_store(settings) as store, store.read() as connection:
         artifact = registry.model(connection, 2).artifact
         joblib.dump(artifacts.get_model(store, artifact), home / "model.joblib")
-
-
-def _night() -> None:
-    settings = load_settings()
-    with start_run("nightly", NightlyParameters()) as run, open_store(settings) as store:
-        ingest.ingest(store, settings, run=run.id)
-        version = datasets.freeze(store, run).id
-        datasets.split(store, settings)
-        search = train.search(store, run, version, settings)
-        challenger = train.fit(store, run, search, settings)
-        judged = evaluate(store, run, version, challenger, settings)
-        promote.back_up(store, challenger)
-        with store.read() as connection:
-            before = registry.champion(connection)
-        if before != challenger:  # two champions are needed, whatever the verdict
-            change = registry.Change("promote", challenger, before, "benchmark", "benchmark")
-            registry.change_champion(store, change)
-        finish_run(store, run, of_verdict(run.id, version, judged, dry_run=True))
-
-
-def free_port() -> int:
-    """A port of loopback."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from scipy.stats import theilslopes
 
 from benchmarks import results, serving_pages
 from benchmarks.serving import servers
+from deployments.processes.prefect_server import free_port
 from housing import schema
 from housing.settings import load_settings
 from housing.store.database.open import open_store
@@ -41,7 +42,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = (chosen.home or Path(folder) / "home").resolve()
         servers.make(home)
-        port = servers.free_port()
+        port = free_port()
         with servers.server(servers.housing_server(port, 2), port, "/ready") as process:
             _run(home, port, process.pid, chosen.minutes * 60)
 
