@@ -5,6 +5,8 @@ must beat; they are fitted, never searched.
 """
 
 from collections.abc import Mapping
+from functools import partial
+from math import prod
 from typing import Any
 
 from scipy.stats import loguniform, randint, uniform
@@ -52,6 +54,11 @@ def _pipeline(preprocess: Any, model: Any) -> Pipeline:
     return Pipeline([("preprocess", preprocess), ("model", model)])
 
 
+def _cost(factor: float, names: tuple[str, ...], parameters: Mapping[str, Any]) -> float:
+    """A cost in proportion to some parameters."""
+    return factor * prod(float(parameters[name]) for name in names)
+
+
 def _linear(seed: int) -> Pipeline:
     return _pipeline(reference(seed), Ridge())
 
@@ -64,18 +71,13 @@ def _forest(seed: int) -> Pipeline:
     return _pipeline(reference(seed), RandomForestRegressor(n_estimators=100, random_state=seed))
 
 
-def _forest_cost(parameters: Mapping[str, Any]) -> float:
-    return 0.4 * float(parameters["model__max_features"])
-
-
 def _boosting(seed: int) -> Pipeline:
     # Early stopping would set rows aside and make the number of trees random.
     model = HistGradientBoostingRegressor(early_stopping=False, random_state=seed)
     return _pipeline(spatial(seed), model)
 
 
-def _boosting_cost(parameters: Mapping[str, Any]) -> float:
-    return float(parameters["model__max_iter"]) * float(parameters["model__max_leaf_nodes"]) * 1e-4
+BOOSTING_COST = partial(_cost, 1e-4, ("model__max_iter", "model__max_leaf_nodes"))
 
 
 def _lightgbm(seed: int) -> Pipeline:
@@ -88,8 +90,7 @@ def _lightgbm(seed: int) -> Pipeline:
     return _pipeline(spatial(seed), model)
 
 
-def _lightgbm_cost(parameters: Mapping[str, Any]) -> float:
-    return float(parameters["model__n_estimators"]) * float(parameters["model__num_leaves"]) * 1e-4
+LIGHTGBM_COST = partial(_cost, 1e-4, ("model__n_estimators", "model__num_leaves"))
 
 
 def _catboost(seed: int) -> Pipeline:
@@ -102,17 +103,9 @@ def _catboost(seed: int) -> Pipeline:
     return _pipeline(spatial(seed), model)
 
 
-def _catboost_cost(parameters: Mapping[str, Any]) -> float:
-    return 0.002 * float(parameters["model__iterations"])
-
-
 def _extra_trees(seed: int) -> Pipeline:
     model = ExtraTreesRegressor(n_estimators=100, random_state=seed)
     return _pipeline(spatial(seed), model)
-
-
-def _extra_trees_cost(parameters: Mapping[str, Any]) -> float:
-    return 10 * float(parameters["model__max_features"])
 
 
 def _svr(_seed: int) -> Pipeline:
@@ -156,7 +149,7 @@ FAMILIES: Mapping[str, ModelFamily] = {
             "model__l2_regularization": loguniform(0.1, 10),
             "model__max_features": uniform(0.1, 0.3),
         },
-        _boosting_cost,
+        BOOSTING_COST,
         grid={
             "model__max_iter": [300],
             "model__learning_rate": [0.05, 0.07],
@@ -175,7 +168,7 @@ FAMILIES: Mapping[str, ModelFamily] = {
             "model__reg_lambda": loguniform(0.1, 10),
             "model__colsample_bytree": uniform(0.2, 0.4),
         },
-        _lightgbm_cost,
+        LIGHTGBM_COST,
         extra="lightgbm",
         trusted=LIGHTGBM_TYPES,
     ),
@@ -191,7 +184,7 @@ FAMILIES: Mapping[str, ModelFamily] = {
             "model__l2_regularization": loguniform(0.1, 10),
             "model__max_features": uniform(0.08, 0.17),
         },
-        _boosting_cost,
+        BOOSTING_COST,
     ),
     "lightgbm-slow": ModelFamily(
         "lightgbm-slow",
@@ -209,7 +202,7 @@ FAMILIES: Mapping[str, ModelFamily] = {
             "model__objective": ["huber"],
             "model__alpha": [40_000.0, 60_000.0],
         },
-        _lightgbm_cost,
+        LIGHTGBM_COST,
         extra="lightgbm",
         trusted=LIGHTGBM_TYPES,
     ),
@@ -225,7 +218,7 @@ FAMILIES: Mapping[str, ModelFamily] = {
             "model__rsm": uniform(0.2, 0.2),
             "model__l2_leaf_reg": loguniform(1, 10),
         },
-        _catboost_cost,
+        partial(_cost, 0.002, ("model__iterations",)),
         extra="catboost",
         trusted=("housing.training.symmetric_trees.SymmetricTrees",),
     ),
@@ -234,7 +227,7 @@ FAMILIES: Mapping[str, ModelFamily] = {
         _extra_trees,
         "100 trees with random cuts on the same features; its errors differ from those of boosting",
         {"model__min_samples_leaf": randint(1, 4), "model__max_features": uniform(0.2, 0.4)},
-        _extra_trees_cost,
+        partial(_cost, 10, ("model__max_features",)),
         grid={"model__min_samples_leaf": [1, 2, 3], "model__max_features": [0.3, 0.5]},
     ),
     "forest": ModelFamily(
@@ -242,7 +235,7 @@ FAMILIES: Mapping[str, ModelFamily] = {
         _forest,
         "The reference recipe: a random forest of 100 trees, with the space it was published with",
         {CLUSTERS: randint(3, 50), "model__max_features": randint(2, 20)},
-        _forest_cost,
+        partial(_cost, 0.4, ("model__max_features",)),
         grid={CLUSTERS: [5, 10, 15], "model__max_features": [4, 6, 8]},
     ),
     "tree": ModelFamily(
