@@ -87,23 +87,18 @@ def parts(model: Pipeline, rows: pd.DataFrame) -> dict[str, float]:
     return taken
 
 
-@dataclass(frozen=True)
-class OneRow:
-    """Milliseconds of a prediction of one row, the fast way and through the frame."""
+def one_row(model: Pipeline, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Milliseconds of each of the rows asked alone, the fast way and through the frame.
 
-    ours: np.ndarray
-    theirs: np.ndarray
-
-
-def one_row(model: Pipeline, rows: pd.DataFrame) -> OneRow:
-    """Each of the rows asked alone; through the frame, as many as that takes some seconds for."""
+    Through the frame, of as many as that takes some seconds for.
+    """
     fast = predictor(model)
     given = [columns_of_frame(rows.iloc[[i]]) for i in range(len(rows))]
     with one_thread():  # as in the server
         fast.predict(given[0])
         ours = latencies(lambda i: fast.predict(given[i]), len(rows))
         theirs = latencies(lambda i: model.predict(rows.iloc[[i]]), min(60, len(rows)))
-    return OneRow(ours, theirs)
+    return ours, theirs
 
 
 @dataclass(frozen=True)
@@ -159,15 +154,14 @@ def fitted(table: pd.DataFrame, plan: SearchPlan, kind: Kind) -> Pipeline:
     return model
 
 
-def figures(kind: Kind, alone: OneRow, together: Batch) -> list[results.Row]:
+def figures(kind: Kind, alone: tuple[np.ndarray, np.ndarray], together: Batch) -> list[results.Row]:
     """The rows of one kind."""
-    p99, theirs = (float(np.quantile(each, 0.99)) for each in (alone.ours, alone.theirs))
+    p99, theirs = (float(np.quantile(each, 0.99)) for each in alone)
     met = together.ours >= BATCH_GOAL if kind.goal else None
     return [
         results.Row(f"{kind.name}: one row, p99", p99, theirs, "ms",
                     p99 <= ONE_ROW_GOAL_MS, f"at most {ONE_ROW_GOAL_MS:g} ms"),
-        results.Row(f"{kind.name}: one row, median", float(np.median(alone.ours)),
-                    float(np.median(alone.theirs)), "ms"),
+        results.Row(f"{kind.name}: one row, median", *map(float, map(np.median, alone)), "ms"),
         results.Row(f"{kind.name}: batch", together.ours, together.theirs, "rows/s", met,
                     f"at least {BATCH_GOAL:,} rows/s" if kind.goal else ""),
         results.Row(f"{kind.name}: a processor second", together.ours_processor,

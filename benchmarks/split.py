@@ -10,8 +10,6 @@ import gc
 import resource
 import statistics
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import results
+from benchmarks.homes import timed
 from housing import schema
 from housing.keys import KEY_COLUMN
 from housing.settings import Settings
@@ -36,24 +35,6 @@ GOAL = 1.3
 RULE = SplitRule(test_share=0.2, seed=42)
 
 
-@dataclass
-class Timing:
-    """Seconds, one figure a step."""
-
-    steps: dict[str, float] = field(default_factory=dict)
-
-    def measure(self, name: str, call: Callable[[], object]) -> None:
-        """Add how long `call` takes."""
-        began = time.perf_counter()
-        call()
-        self.steps[name] = time.perf_counter() - began
-
-    @property
-    def total(self) -> float:
-        """All steps together."""
-        return sum(self.steps.values())
-
-
 def districts(keys: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
     """Rows with what the split reads: the key, and the columns of the catalogue."""
     frame = pd.DataFrame({KEY_COLUMN: keys})
@@ -69,18 +50,16 @@ def districts(keys: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
     return frame
 
 
-def bring_in(settings: Settings, frame: pd.DataFrame, serial: int) -> Timing:
-    """One delivery, from the open store to its sides; opening and closing count too."""
-    timing = Timing()
-    began = time.perf_counter()
-    with open_store(settings) as store:
-        timing.steps["open"] = time.perf_counter() - began
-        timing.measure("deliver", lambda: batches.add(store, _batch(frame, serial), run=None))
-        timing.measure("freeze", lambda: datasets.append_waiting(store, reason="", run=None))
-        timing.measure("split", lambda: _split(store))
-        closing = time.perf_counter()
-    timing.steps["close"] = time.perf_counter() - closing
-    return timing
+def bring_in(settings: Settings, frame: pd.DataFrame, serial: int) -> dict[str, float]:
+    """Seconds of each step of a delivery, from the open store to its sides, with its closing."""
+    opening, store = timed(lambda: open_store(settings))
+    return {
+        "open": opening,
+        "deliver": timed(lambda: batches.add(store, _batch(frame, serial), run=None))[0],
+        "freeze": timed(lambda: datasets.append_waiting(store, reason="", run=None))[0],
+        "split": timed(lambda: _split(store))[0],
+        "close": timed(store.close)[0],
+    }
 
 
 def _batch(frame: pd.DataFrame, serial: int) -> NewBatch:
@@ -113,7 +92,7 @@ class Dataset:
 
     rows: int
     folder: Path
-    nights: list[Timing] = field(default_factory=list)
+    nights: list[dict[str, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.rng = np.random.default_rng(self.rows)
@@ -132,7 +111,7 @@ class Dataset:
 
     def median(self, step: str) -> float:
         """Seconds of one step, or of "all" together, in the median night."""
-        return statistics.median(n.total if step == "all" else n.steps[step] for n in self.nights)
+        return statistics.median(sum(n.values()) if step == "all" else n[step] for n in self.nights)
 
 
 def main() -> None:
@@ -146,7 +125,7 @@ def main() -> None:
         for name, rows in (("small", SMALL), ("large", arguments.rows)):
             both.append(Dataset(rows, Path(folder) / name))
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-            first = both[-1].first.steps["split"]
+            first = both[-1].first["split"]
             print(f"{rows:>12,} districts: first split {first:.2f} s, peak {peak:.1f} GiB")
         for _ in range(arguments.nights):  # in turn, so that both see the same machine
             for dataset in both:
@@ -155,7 +134,7 @@ def main() -> None:
 
 
 def _show(small: Dataset, large: Dataset) -> None:
-    steps = [*small.nights[0].steps, "all"]
+    steps = [*small.nights[0], "all"]
     both = {step: (1e3 * large.median(step), 1e3 * small.median(step)) for step in steps}
     met = both["all"][0] <= GOAL * both["all"][1]
     rows = [results.Row(step, *both[step], "ms") for step in steps[:-1]]

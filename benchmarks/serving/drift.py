@@ -6,8 +6,9 @@ measured is whether anyone would be notified.
 """
 
 import argparse
+from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -147,20 +148,13 @@ GROUPS: dict[str, Callable[[Signal], bool]] = {
 PLAIN = "`ks_2samp` of each column, p < 0.05"
 
 
-@dataclass
-class Year:
-    """Alarms by detector, night by night."""
-
-    alarms: dict[str, list[bool]] = field(default_factory=dict)
-
-    def note(self, name: str, alarm: bool) -> None:
-        """One more night."""
-        self.alarms.setdefault(name, []).append(alarm)
+Alarms = dict[str, list[bool]]
+"""By detector, night by night."""
 
 
-def watch(world: World, nights: Iterator[pd.DataFrame]) -> Year:
+def watch(world: World, nights: Iterator[pd.DataFrame]) -> Alarms:
     """Let every detector look at the nights in turn."""
-    options, year = MonitorOptions(), Year()
+    options, alarms = MonitorOptions(), defaultdict(list)
     earlier: list[frozenset[str]] = []
     counts: list[Counts] = []
     for frame in nights:
@@ -173,9 +167,9 @@ def watch(world: World, nights: Iterator[pd.DataFrame]) -> Year:
         signals = judged(found, earlier, options)
         earlier.append(frozenset(s.name for s in signals if s.fired))
         for name, belongs in GROUPS.items():
-            year.note(name, any(s.alarm and belongs(s) for s in signals))
-        year.note(PLAIN, _plain(world, frame))
-    return year
+            alarms[name].append(any(s.alarm and belongs(s) for s in signals))
+        alarms[PLAIN].append(_plain(world, frame))
+    return alarms
 
 
 def _plain(world: World, frame: pd.DataFrame) -> bool:
@@ -214,19 +208,16 @@ def main() -> None:
     results.save("drift", figures)
 
 
-def _row(detector: str, delays: dict[str, list[Year]], calm: list[Year]) -> dict[str, Any]:
+def _row(detector: str, delays: dict[str, list[Alarms]], calm: list[Alarms]) -> dict[str, Any]:
     return {
-        "delays": [_delay(delays[name], detector) for name in SCENARIOS],
-        "alarms": float(np.mean([sum(_onsets(year.alarms[detector])) for year in calm])),
-        "alarm_nights": float(np.mean([sum(year.alarms[detector]) for year in calm])),
+        "delays": [_delay([year[detector] for year in delays[name]]) for name in SCENARIOS],
+        "alarms": float(np.mean([sum(_onsets(year[detector])) for year in calm])),
+        "alarm_nights": float(np.mean([sum(year[detector]) for year in calm])),
     }
 
 
-def _delay(years: list[Year], detector: str) -> float | None:
-    first = [
-        y.alarms[detector].index(True) + 1 if any(y.alarms[detector]) else np.inf for y in years
-    ]
-    middle = float(np.median(first))
+def _delay(years: list[list[bool]]) -> float | None:
+    middle = float(np.median([y.index(True) + 1 if any(y) else np.inf for y in years]))
     return None if np.isinf(middle) else middle
 
 

@@ -30,11 +30,8 @@ from housing.report.plot_style import (
     scale,
     wrapped,
 )
-from housing.report.plots import LEAST_CHANGE
+from housing.report.plots import DASHED, LEAST_CHANGE
 from housing.schema import CATALOGUE, WORDING
-
-_DASHED = (0, (4, 2))
-
 
 ForestRow = tuple[str, Comparison, float | None]
 
@@ -120,7 +117,7 @@ def characteristic(found: OperatingCharacteristic, effect: float | None = None) 
         axes.fill_between(x, y, where=[v <= 0 for v in x], color=LOOK.good, alpha=0.10, lw=0)
         if effect is not None and x[0] <= effect <= x[-1]:
             measured = f"measured: {change(effect)}"
-            axes.axvline(effect, color=LOOK.ink, lw=1, ls=_DASHED, label=measured)
+            axes.axvline(effect, color=LOOK.ink, lw=1, ls=DASHED, label=measured)
         if found.gain_needed is not None:
             gain = f"{change(-found.gain_needed)} passes in {percent(DETECTION, 0)} of runs"
             axes.plot([-found.gain_needed], [DETECTION], "o", color=LOOK.good, ms=7, label=gain)
@@ -146,7 +143,7 @@ def drift_effects(drifts: Sequence[DriftReport], policy: GatePolicy) -> Rendered
     names = list(dict.fromkeys(_column_name(c) for d in shown for c in d.columns))
     with canvas(1.9 + height_of_rows(names)) as (figure, axes):
         least = policy.drift.min_effect
-        axes.axvline(least, color=LOOK.bad, lw=1.5, ls=_DASHED, label=f"threshold {least:.3g}")
+        axes.axvline(least, color=LOOK.bad, lw=1.5, ls=DASHED, label=f"threshold {least:.3g}")
         for number, drift in enumerate(shown):
             style = number % len(LOOK.families)
             axes.plot(

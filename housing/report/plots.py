@@ -45,7 +45,7 @@ from housing.report.plot_style import (
 from housing.schema import CATALOGUE, LABEL_CAP, LOCATION, WORDING
 from housing.training.curves import Curve
 
-_DASHED = (0, (4, 2))
+DASHED = (0, (4, 2))
 LABEL_HEIGHT, LABEL_WIDTH = 0.045, 0.032
 """Of a landmark's name and of one character of it, as shares of the map's height and width."""
 
@@ -73,7 +73,7 @@ def decision(
         axes.axvspan(low, limit, color=LOOK.good, alpha=0.10, lw=0)
         axes.axvspan(limit, high, color=LOOK.bad, alpha=0.16, lw=0)
         axes.axvline(0, color=LOOK.faint, lw=1)
-        axes.axvline(limit, color=LOOK.bad, lw=1.5, ls=_DASHED)
+        axes.axvline(limit, color=LOOK.bad, lw=1.5, ls=DASHED)
         axes.annotate(
             f"{limit_label} {change(limit)}", (limit, 1), (0, 4), ("data", "axes fraction"),
             textcoords="offset points", ha=_side(axes, limit), color=LOOK.bad,
@@ -256,7 +256,7 @@ def predicted_vs_actual(test: TestSet) -> RenderedFigure | None:
         capped = 0 if LABEL_CAP is None else int(np.sum(actual >= LABEL_CAP))
         if capped and LABEL_CAP is not None:
             axes.axvline(
-                LABEL_CAP, color=LOOK.bad, lw=1, ls=_DASHED,
+                LABEL_CAP, color=LOOK.bad, lw=1, ls=DASHED,
                 label=f"{count(capped)} at the cap of the records",
             )  # fmt: skip
         axes.set_aspect("equal")
