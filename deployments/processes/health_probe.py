@@ -26,22 +26,23 @@ def main() -> None:
     parser.add_argument("url")
     parser.add_argument("--end", type=Path, help="File with the pid of what answers there.")
     chosen = parser.parse_args()
-    answered = None if chosen.end is None else chosen.end.with_suffix(".answered")
+    answered = chosen.end and chosen.end.with_suffix(".answered")
+    fault = ""
     try:
         with urllib.request.urlopen(chosen.url, timeout=SECONDS):  # noqa: S310 - ours, on loopback
             pass
     except urllib.error.HTTPError as error:
-        if answered is not None:
-            answered.touch()
-        sys.exit(f"{chosen.url} is not ready: {error}")
-    except (urllib.error.URLError, OSError) as error:
-        silence = time.time() - answered.stat().st_mtime if answered and answered.exists() else 0.0
-        if answered is not None and silence > SILENCE_LIMIT:
+        fault = f"{chosen.url} is not ready: {error}"
+    except OSError as error:
+        last = answered.stat().st_mtime if answered and answered.exists() else time.time()
+        if time.time() - last > SILENCE_LIMIT:
             answered.unlink()  # the next process may take its time to start
             os.kill(int(chosen.end.read_text()), signal.SIGKILL)
         sys.exit(f"{chosen.url} does not answer: {error}")
-    if answered is not None:
+    if answered:
         answered.touch()
+    if fault:
+        sys.exit(fault)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from housing.report.plot_style import (
     wrapped,
 )
 from housing.report.plots import on_map
-from housing.report.run_page import environment
+from housing.report.run_page import rendered
 from housing.report.small_svg import grid, histogram
 from housing.schema import CATALOGUE, LOCATION, TARGET, WORDING
 
@@ -81,26 +81,22 @@ class DataPage:
 
 def render(data: DataPage) -> str:
     """The whole page."""
-    text = (
-        environment()
-        .get_template("data.html")
-        .render(
-            data=data,
-            label=label,
-            signed=formatting.signed,
-            number=lambda value: "" if value is None else formatting.number(value),
-            histograms=[
-                histogram(label(name), data.units[name], facts, cap_of(name))
-                for name, facts in data.facts.items()
-            ],
-            matrix=scatter_matrix(data.training, strongest(data.correlations)),
-            grid=grid(data.correlations, [label(name) for name in data.correlations.names]),
-            map=target_map(data.training),
-            strata_shown=data.strata[:STRATA_SHOWN],
-            target=TARGET,
-        )
+    return rendered(
+        "data.html",
+        data=data,
+        label=label,
+        signed=formatting.signed,
+        number=lambda value: "" if value is None else formatting.number(value),
+        histograms=[
+            histogram(label(name), data.units[name], facts, cap_of(name))
+            for name, facts in data.facts.items()
+        ],
+        matrix=scatter_matrix(data.training, strongest(data.correlations)),
+        grid=grid(data.correlations, [label(name) for name in data.correlations.names]),
+        map=target_map(data.training),
+        strata_shown=data.strata[:STRATA_SHOWN],
+        target=TARGET,
     )
-    return formatting.writable(text)
 
 
 def strongest(found: Correlations) -> tuple[str, ...]:

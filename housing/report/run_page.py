@@ -80,8 +80,8 @@ def _model_figures(metric: str) -> Figures:
 def render(report: RunReport) -> str:
     """The whole page. Texts from outside (file names, values, messages) are escaped."""
     test, importances, unit = report.test, report.importances, report.importance_unit
-    page = environment().get_template("run.html")
-    text = page.render(
+    return rendered(
+        "run.html",
         report=report,
         headline=report.outcome.headline,
         next_step=wording.next_step(report),
@@ -107,15 +107,18 @@ def render(report: RunReport) -> str:
         history=plots.history(report.history, report.metric) if len(report.history) > 1 else None,
         seconds=sum(step.seconds for step in report.steps),
     )
-    return formatting.writable(text)
 
 
 def page(
     title: str, notices: Sequence[str] = (), *, template: str = "page.html", **parts: Any
 ) -> str:
     """A page without scripts or external resources; notices are text."""
-    found = environment().get_template(template)
-    return formatting.writable(found.render(title=title, notices=notices, **parts))
+    return rendered(template, title=title, notices=notices, **parts)
+
+
+def rendered(template: str, **parts: Any) -> str:
+    """A template with these parts, as text that can be stored."""
+    return formatting.writable(environment().get_template(template).render(**parts))
 
 
 def decision(report: RunReport) -> RenderedFigure | None:
