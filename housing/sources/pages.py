@@ -6,7 +6,9 @@ Arrow's own parser can crash the process on a damaged footer.
 """
 
 from collections.abc import Iterator
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
+
+import pyarrow as pa
 
 _HEADER = 1 << 16  # bytes of a page header at the most; statistics in it hold a value each
 _DEPTH = 12  # of structs and lists; a footer has 8
@@ -48,7 +50,7 @@ def _chunk(facts: dict[int, Any]) -> Chunk:
     return Chunk(path, max(begin, 0), int(facts[5]))
 
 
-def page_headers(file: BinaryIO, chunk: Chunk) -> Iterator[PageHeader]:
+def page_headers(file: pa.NativeFile, chunk: Chunk) -> Iterator[PageHeader]:
     """Headers of the pages of a chunk; ValueError where they cannot be read."""
     at, left = chunk.begin, chunk.values
     while left > 0:

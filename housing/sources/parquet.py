@@ -6,11 +6,10 @@ million rows, so text is read as positions in a dictionary and cut to TEXT_LENGT
 it is written out, and what pages unpack to is known before they are unpacked (`pages`).
 """
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import NoReturn
 
 import numpy as np
 import pandas as pd
@@ -54,7 +53,8 @@ class ParquetTable:
     ) -> None:
         """FileUnreadable where it is no Parquet file with these columns within the limits."""
         self._source, self._name, self._limits = source, name, limits
-        self._size = len(source) if isinstance(source, bytearray) else source.stat().st_size
+        with self._bytes() as file:
+            self._size = file.size()
         with self._damage_named():
             self._check_frame()
             self._file = self._open()
@@ -100,14 +100,12 @@ class ParquetTable:
     # --- checks before anything is unpacked ---------------------------------------------------
 
     def _open(self, **options: object) -> pq.ParquetFile:
-        whole = isinstance(self._source, bytearray)
-        source = pa.BufferReader(pa.py_buffer(self._source)) if whole else self._source
-        return pq.ParquetFile(source, **_THRIFT, **options)
+        return pq.ParquetFile(self._bytes(), **_THRIFT, **options)
 
-    def _bytes(self) -> BinaryIO:
+    def _bytes(self) -> pa.NativeFile:
         if isinstance(self._source, bytearray):
-            return io.BytesIO(memoryview(self._source))
-        return self._source.open("rb")
+            return pa.BufferReader(self._source)
+        return pa.OSFile(str(self._source))
 
     def _refuse(self, why: str) -> NoReturn:
         raise FileUnreadable(file=self._name, why=why)
@@ -178,7 +176,7 @@ class ParquetTable:
                 widest = max(widest, (total - before) // max(rows, 1))
         return widest
 
-    def _chunk_bytes(self, file: BinaryIO, chunk: Chunk) -> int:
+    def _chunk_bytes(self, file: pa.NativeFile, chunk: Chunk) -> int:
         total = 0
         for page in page_headers(file, chunk):
             total += page.unpacked
