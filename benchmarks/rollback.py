@@ -71,7 +71,7 @@ def rollbacks(store: Store, number: int, commands: int) -> Rollbacks:
         found.rehearsal.append(
             timed(lambda: artifacts.load_and_verify(store, row.artifact, row.golden))[0]
         )
-    command = [*HOUSING, "rollback", "--reason", "benchmark"]
+    command = [*HOUSING, "rollback", f"m{first}", "--reason", "benchmark"]
     for _ in range(commands):
         done, _ = timed(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
         found.command.append(done)
