@@ -102,6 +102,14 @@ def load(benchmark: str) -> Any:
     return json.loads(path.read_text()) if path.exists() else None
 
 
+def keep_arrays(path: Path, **arrays: Any) -> None:
+    """Write an .npz file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".part.npz")
+    np.savez(partial, **arrays)
+    partial.replace(path)
+
+
 def provenance(arrays: Path) -> dict[str, str]:
     """When kept predictions (an .npz file) were made, and a digest of their content."""
     found = hashlib.sha256()

@@ -54,10 +54,7 @@ def world(number: int, folder: Path) -> dict[str, Any]:
             for name, bag in zip(("one", "other"), bags, strict=True):
                 X = rows[list(schema.FEATURES)]
                 parts[name].append(np.mean([m.predict(X) for m in bag], axis=0))
-        folder.mkdir(parents=True, exist_ok=True)
-        part = done.with_suffix(".part.npz")
-        np.savez(part, **{name: np.stack(found) for name, found in parts.items()})
-        part.replace(done)
+        results.keep_arrays(done, **{name: np.stack(found) for name, found in parts.items()})
         print(f"world {number + 1} of {WORLDS}", flush=True)
     return dict(np.load(done))
 

@@ -135,10 +135,7 @@ def live(name: str, folder: Path) -> Year:
     if not done.exists():
         fresh = [_probe(scenario, night) for night in probes]
         predicted, truth = _fit_all(train, test, fresh)
-        folder.mkdir(parents=True, exist_ok=True)
-        part = done.with_suffix(".part.npz")
-        np.savez(part, predicted=predicted, truth=truth)
-        part.replace(done)
+        results.keep_arrays(done, predicted=predicted, truth=truth)
     kept = np.load(done)
     return Year(
         test,

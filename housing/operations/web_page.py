@@ -16,7 +16,7 @@ import orjson
 from housing import schema
 from housing.errors import NotPossible
 from housing.inference.loaded_model import LoadedModel
-from housing.report.design.stylesheet import css
+from housing.report.design.palette import css
 from housing.serving import pages
 from housing.store.models.onnx_format import OUTPUT
 

@@ -26,7 +26,7 @@ from housing.metric import MAE, RMSE, metric_named
 from housing.records import Metrics
 from housing.report import gate_plots, plots, wording
 from housing.report.data import RunReport
-from housing.report.design.stylesheet import css
+from housing.report.design.palette import css
 from housing.report.family_table import as_rows, by_family, preprocessing_table
 from housing.report.plot_style import RenderedFigure
 from housing.schema import LOCATION, WORDING

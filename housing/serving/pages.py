@@ -16,7 +16,7 @@ from starlette.staticfiles import StaticFiles
 from housing.inference.columns import row_at
 from housing.inference.loaded_model import SIMULATED, LoadedModel
 from housing.metric import metric_named
-from housing.report.design.stylesheet import css
+from housing.report.design.palette import css
 from housing.schema import CATALOGUE, COORDINATES, FEATURES, LOCATION, PROBLEM, WORDING
 from housing.serving.api import json_response
 from housing.serving.app_state import state_of

@@ -1,4 +1,4 @@
-"""Colours of pages and plots in light and dark mode.
+"""Colours of pages and plots in light and dark mode, and the style sheet that begins with them.
 
 A page has each colour as the CSS variable of its name; an SVG plot writes `var(--good, #005f99)`,
 so that it follows the page's mode and keeps the light colour in a file of its own. Every text and
@@ -6,6 +6,8 @@ shape has the contrast of WCAG 2.2 AA with its background.
 """
 
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 
 LIGHT: Mapping[str, str] = {
     "page": "#f4f6f8",  # behind everything
@@ -68,3 +70,15 @@ DARK: Mapping[str, str] = {
     "ramp-4": "#8fd744",
     "ramp-5": "#fde725",
 }
+
+
+@cache
+def css() -> str:
+    """The one style sheet of all pages; paper always gets the light mode."""
+    light, dark = (
+        " ".join(f"--{name}: {color};" for name, color in colors.items())
+        for colors in (LIGHT, DARK)
+    )
+    dark = f"@media screen and (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}"
+    sizes = Path(__file__).with_name("style.css").read_text("utf-8")
+    return f":root {{ {light} }}\n{dark}\n{sizes}"
