@@ -44,7 +44,7 @@ from housing.problems.california.simulated.scenarios import (
     Scenario,
     simulate,
 )
-from housing.training.split import SplitRule, assign, strata
+from housing.training.split import SplitRule, added, assign, counts, strata
 
 NIGHTS, EVERY = 365, 15
 FIRST, A_NIGHT, BACKLOG, FRESH = 5_000, 30, 900, 1_500
@@ -126,7 +126,7 @@ def live(name: str, folder: Path) -> Year:
         frame = rows_of(scenario, night).assign(night=night)
         codes = strata(frame)
         side = assign(row_keys(frame), codes, seen, rule)
-        seen = _counted(seen, codes, side)
+        seen = added(seen, counts(codes, side))
         tables.append(frame)
         test_side.append(side)
     whole, side = pd.concat(tables, ignore_index=True), np.concatenate(test_side)
@@ -145,16 +145,6 @@ def live(name: str, folder: Path) -> Year:
         probes,
         scenario.drift.jump_day,
     )
-
-
-def _counted(seen: dict[int, Any], codes: np.ndarray, side: np.ndarray) -> dict[int, Any]:
-    from housing.training.split import StratumCount, counts
-
-    merged = dict(seen)
-    for code, count in counts(codes, side).items():
-        before = merged.get(code, StratumCount(0, 0))
-        merged[code] = StratumCount(before.keys + count.keys, before.test_keys + count.test_keys)
-    return merged
 
 
 def _probe(scenario: Scenario, night: int) -> pd.DataFrame:
@@ -284,9 +274,9 @@ def main() -> None:
         found = {POINTS: under(year, None)}
         found |= {title: under(year, policy) for title, policy in POLICIES.items()}
         for title, row in found.items():
-            counts = f"{row['promotions']:>4} promoted, {row['bad_promotions']:>3} bad"
+            promoted = f"{row['promotions']:>4} promoted, {row['bad_promotions']:>3} bad"
             error = f"mean true error {row['error_mean']:,.0f}"
-            print(f"  {title:<26} {counts}, {error}", row["blocked"], flush=True)
+            print(f"  {title:<26} {promoted}, {error}", row["blocked"], flush=True)
         figures["years"][name] = {
             "predictions": results.provenance(kept_in(options.folder, source)),
             "probes": year.probes.tolist(),

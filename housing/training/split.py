@@ -117,16 +117,17 @@ def split_rows(
     side[~rows.known & (in_index == 2)] = TEST
     drawn = ~rows.known & (in_index == 0)
     fixed = ~rows.known & ~drawn & (side != NEITHER)
-    seen = _added(seen, counts(rows.stratum[fixed], side[fixed] == TEST))
+    seen = added(seen, counts(rows.stratum[fixed], side[fixed] == TEST))
     test = assign(rows.keys[drawn], rows.stratum[drawn], seen, rule)
     side[drawn] = np.where(test, TEST, TRAIN)
     # Another order than the draw's: else of two rows the likelier test row would lead.
     return assign_tied_sides(tied, side, rows.known, mix(keyed_hash(rows.keys, rule.seed)))
 
 
-def _added(
+def added(
     one: Mapping[int, StratumCount], other: Mapping[int, StratumCount]
 ) -> dict[int, StratumCount]:
+    """Both counts together, stratum by stratum."""
     none = StratumCount(0, 0)
     pairs = {code: (one.get(code, none), other.get(code, none)) for code in {*one, *other}}
     return {
