@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import results
-from benchmarks.homes import environment
+from benchmarks.homes import environment, new_version
 from tests.problems.tables import ROWS, TABLES
 
 LEVEL = 1.01
@@ -36,7 +36,7 @@ SEED = 7
 
 def _default_run() -> tuple[Any, Any, Any, Any, float]:
     """Training and test side, our model, and processor seconds of its search and fit."""
-    from housing.pipeline import datasets, ingest, train
+    from housing.pipeline import train
     from housing.pipeline.run_context import NightlyParameters, start_run
     from housing.settings import load_settings
     from housing.store.data import datasets as versions
@@ -45,9 +45,7 @@ def _default_run() -> tuple[Any, Any, Any, Any, float]:
 
     settings = load_settings()
     with start_run("nightly", NightlyParameters()) as run, open_store(settings) as store:
-        ingest.ingest(store, settings, run=run.id)
-        version = datasets.freeze(store, run).id
-        datasets.split(store, settings)
+        version = new_version(store, settings, run)
         began = _processor()
         model = train.fit(store, run, train.search(store, run, version, settings), settings)
         seconds = _processor() - began

@@ -8,7 +8,6 @@ watches the workers' memory. tests/housing/serving/test_model_reloader.py is its
 import argparse
 import asyncio
 import json
-import subprocess
 import tempfile
 import time
 from collections import Counter
@@ -19,6 +18,7 @@ import pandas as pd
 from scipy.stats import theilslopes
 
 from benchmarks import results, serving_pages
+from benchmarks.memory import family
 from benchmarks.serving import servers
 from deployments.processes.prefect_server import free_port
 from housing import schema
@@ -82,11 +82,8 @@ def _watch(stop: Event, pid: int, memory: list[tuple[float, int]]) -> None:
 
 
 def _resident(pid: int) -> int:
-    """Resident KiB of the workers of a server, as ps counts them."""
-    done = subprocess.run(
-        ["ps", "-o", "rss=", "--ppid", str(pid)], capture_output=True, text=True, check=False
-    )
-    return sum(int(text) for text in done.stdout.split())
+    """Resident KiB of the workers of a server."""
+    return sum(worker.memory_info().rss for worker in family(pid)[1:]) // 1024
 
 
 async def _ask_all(port: int, body: bytes, until: float, answers: list[Answer]) -> None:
