@@ -66,7 +66,7 @@ def _sample(up: Up) -> dict[str, float]:
         name: sum(map(proportional_mib, up.pids(part)))
         for part, name in zip(SERVICES, map(str.lower, SERVICES), strict=True)
     }
-    completed = [run for run in up.housing("runs") if run["status"] == "completed"]
+    completed = [run for run in up.housing("runs", "--all") if run["status"] == "completed"]
     return {
         "runs": len(completed),
         "store": _megabytes(up.home / "housing.db"),

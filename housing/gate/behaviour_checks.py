@@ -25,7 +25,9 @@ MOST = 1e6
 
 INVARIANCES = (
     Behaviour("row-order", "Rows in another order get the same predictions", lambda f: f[::-1]),
-    Behaviour("batch", f"A {WORDING.row} gets the same prediction in any batch", lambda f: f[::3]),
+    Behaviour(
+        "batch", f"Each {WORDING.row} gets the same prediction in any batch", lambda f: f[::3]
+    ),
 )
 """What holds for every table."""
 

@@ -294,7 +294,7 @@ PROBLEM = Problem(
         rows="{rows}",
         value={_text(value)},
         values={_text(values)},
-        target={_text(f"the {value} of a {row}")},
+        target={_text(f"the {value} of each {row}")},
         title="Predictions for {rows}",
     ),
 )

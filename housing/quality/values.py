@@ -23,7 +23,7 @@ VALUE_RULES: Mapping[str, str] = {
     "range": "a number is outside its column's range",
     "category": "a category is not one of the catalogue's",
     "not-a-date": "a time is not ISO 8601 (`2024-12-31`, `2024-12-31T06:00:00Z`)",
-    "bad-id": f"a {WORDING.row}'s own id is longer than 200 characters or holds control characters",
+    "bad-id": f"the id of the {WORDING.row} has control characters, or more than 200 in all",
     "exceeds": "a number is larger than the one that includes it",
 }
 """Codes of the value rules, and when a value breaks each."""

@@ -180,7 +180,7 @@ def _column_fault(path: str, code: str, column: Column, value: Any) -> Fault:
 def _other(detail: ErrorDetails) -> str:
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "extra_forbidden":
-        return f"there is no such field; a {WORDING.row} has {_FIELDS}"
+        return f"there is no such field; each {WORDING.row} has {_FIELDS}"
     if kind == "too_long":
         return (
             f"{context['actual_length']:,} {WORDING.rows} are more than the "
