@@ -124,7 +124,10 @@ class RejectedShare:
         read, rejected = evidence.read_rows, evidence.rejected_rows
         figures = {"read": read, "rejected": rejected, "limit": policy.max_rejected_share}
         if not read:
-            message = "No batch has entered the dataset since the champion's version."
+            message = (
+                "Since the champion's version no batch has entered the dataset without a person's "
+                "decision."
+            )
             return CheckResult(self.name, "not applicable", message, figures)
         if not 0 <= rejected <= read:
             raise ValueError(f"{rejected} of {read} rows were rejected")

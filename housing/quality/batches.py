@@ -102,10 +102,11 @@ def unit_slips(validated: Validated, history: BatchHistory, policy: QualityPolic
         if power and abs(power) <= policy.max_unit_power:
             factor, way = f"{10 ** abs(power):,}", "large" if power > 0 else "small"
             here, there = six_digits(quartiles[1]), six_digits(before[1])
+            unit = CATALOGUE[name].unit
             yield (
                 f"unit: {name} has the median {here} where the dataset has "
-                f"{there} ({CATALOGUE[name].unit}): about {factor} times too {way}, "
-                f"as if it were in {_unit(power, CATALOGUE[name].unit)}"
+                f"{there}{unit and f' ({unit})'}: about {factor} times too {way}, "
+                f"as if it were in {_unit(power, unit)}"
             )
 
 
@@ -113,7 +114,9 @@ _MULTIPLES = {-1: "tens", -2: "hundreds", -3: "thousands", -6: "millions"}
 
 
 def _unit(power: int, unit: str) -> str:
-    return f"{_MULTIPLES[power]} of {unit}" if power in _MULTIPLES else "another unit"
+    if power not in _MULTIPLES:
+        return "another unit"
+    return f"{_MULTIPLES[power]}{unit and f' of {unit}'}"
 
 
 def _rejected_share(validated: Validated, policy: QualityPolicy) -> Iterator[str]:

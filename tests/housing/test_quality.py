@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from housing.problem import MINUS
 from housing.problems.california.simulated.scenarios import simulate
-from housing.quality import rejections
+from housing.quality import batches, rejections
 from housing.quality import table as tables
 from housing.quality.batches import BatchHistory, batch_message, judge_batch
 from housing.quality.policy import QualityPolicy
@@ -484,6 +484,15 @@ def test_a_unit_slip_names_column_and_factor(history, column, factor, expected):
     assert len(found) == 1
     assert found[0].startswith(f"unit: {column} has the median")
     assert expected in found[0]
+
+
+def test_a_unit_slip_of_a_column_without_a_unit_names_none(history, monkeypatch):
+    bare = dataclasses.replace(CATALOGUE["total_rooms"], unit="")
+    monkeypatch.setattr(batches, "CATALOGUE", {**CATALOGUE, "total_rooms": bare})
+    frame = simulate(300, seed=7, day=1)
+    found = reasons(frame.assign(total_rooms=frame["total_rooms"] / 10), history)[-1]
+    assert "()" not in found
+    assert found.endswith(": about 10 times too small, as if it were in tens")
 
 
 def test_a_tenth_at_the_median_alone_is_no_unit_slip(history):
