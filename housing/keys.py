@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from housing.array_types import Integers
 from housing.problem import MARK, Column
 from housing.schema import CATALOGUE, ID_COLUMN, KEY
 
-Keys = npt.NDArray[np.int64]
+Keys = Integers
 
 KEY_COLUMN = f"{MARK}key"
 """Name of the column that holds the keys, in frames and stored segments."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # settings read the problem's name and sources, and start wit
     import numpy.typing as npt
     import pandas as pd
 
-    Floats = npt.NDArray[np.float64]
+    from housing.array_types import Floats
 
 Kind = Literal["number", "category"]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-    from housing.problem import Floats
+    from housing.array_types import Floats
 
 VARIABLE = "HOUSING_PROBLEM"
 DEFAULT = "housing.problems.california"

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
+from housing.array_types import Mask
 from housing.errors import NotMeasurable
 from housing.evaluation.metrics import finite_columns, losses
-from housing.evaluation.spatial_se import Cells, Mask, SpatialCells, Values, spatial_error
+from housing.evaluation.spatial_se import Cells, SpatialCells, Values, spatial_error
 from housing.metric import RMSE, metric_named
 from housing.records import Comparison, Interval
 

@@ -12,19 +12,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 from scipy.optimize import linprog
 from scipy.stats import beta
 
+from housing.array_types import Floats, Mask
 from housing.errors import NotMeasurable
 from housing.evaluation.metrics import finite_columns
 from housing.evaluation.spatial_se import Values
 from housing.formatting import percent
 from housing.records import Interval
-
-Floats = npt.NDArray[np.float64]
-Groups = npt.NDArray[np.bool_]
 
 MIN_GROUP_ROWS = 100
 """A group of fewer rows has no quantile of its own; its rows use their other groups."""
@@ -47,7 +44,7 @@ class Conformal:
     weights: tuple[float, ...]  # what each group adds; 0 for a group that is too small
     rows: int  # residuals that it was fitted on
 
-    def half_width(self, predicted: Values, nearby: Values, groups: Groups) -> Floats:
+    def half_width(self, predicted: Values, nearby: Values, groups: Mask) -> Floats:
         """Half the length of each row's interval, shape (n,).
 
         `predicted` and `nearby` (typical absolute residual around the row) have shape (n,),
@@ -59,7 +56,7 @@ class Conformal:
 
 
 def fit_interval(
-    actual: Values, predicted: Values, nearby: Values, groups: Groups, *, nominal: float
+    actual: Values, predicted: Values, nearby: Values, groups: Mask, *, nominal: float
 ) -> Conformal:
     """An interval with coverage `nominal` for rows like these, in each large enough group.
 
@@ -99,7 +96,7 @@ def _scale(weights: Values, predicted: Values, nearby: Values, floor: float) -> 
     return np.asarray(np.exp(_design(predicted, nearby, floor) @ weights))
 
 
-def _quantile(scores: Floats, groups: Groups, nominal: float) -> tuple[float, Floats]:
+def _quantile(scores: Floats, groups: Mask, nominal: float) -> tuple[float, Floats]:
     """Quantile regression of the scores on the groups: the base and what each group adds.
 
     Solved in its dual, a linear program with a variable a row and an equation a group.

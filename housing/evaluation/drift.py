@@ -12,16 +12,15 @@ from itertools import pairwise
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.stats import chi2_contingency, false_discovery_control, ks_2samp, wasserstein_distance
 
+from housing.array_types import Floats
 from housing.evaluation.drift_policy import DriftPolicy
 from housing.formatting import number
 from housing.records import ColumnDrift, DriftReport
 from housing.schema import CATALOGUE
 
-Floats = npt.NDArray[np.float64]
 Kind = Literal["number", "category", "missing"]
 
 _MOST_ROWS = 100_000

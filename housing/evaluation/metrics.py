@@ -4,9 +4,9 @@ Comparing two models belongs to `compare`; whether a figure is good enough belon
 """
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import stdtrit
 
+from housing.array_types import Floats
 from housing.errors import NotMeasurable
 from housing.evaluation.spatial_se import SpatialCells, Values, spatial_error
 from housing.metric import MAE, RMSE, RMSLE, metric_named
@@ -16,14 +16,14 @@ WITHIN = (0.10, 0.20)
 """Relative errors whose shares are reported: `Metrics.within_10` and `within_20`."""
 
 
-def losses(metric: str, y_true: Values, y_pred: Values) -> npt.NDArray[np.float64]:
+def losses(metric: str, y_true: Values, y_pred: Values) -> Floats:
     """The loss of each row, shape (n,): the metric is their mean to its power.
 
     For the logarithms of RMSLE the target is never negative, and a negative prediction counts as 0.
     """
     if metric == RMSLE:
         y_true, y_pred = np.log1p(y_true), np.log1p(np.maximum(y_pred, 0.0))
-    errors: npt.NDArray[np.float64] = np.asarray(y_pred - y_true, dtype=np.float64)
+    errors: Floats = np.asarray(y_pred - y_true, dtype=np.float64)
     if metric in (RMSE, RMSLE):
         return errors * errors
     if metric == MAE:
@@ -103,7 +103,7 @@ def _clustered(loss: Values, power: float, where: SpatialCells, confidence: floa
     return Interval(value, max(value - half, 0.0), value + half, confidence)
 
 
-def finite_columns(what: str, *columns: Values) -> list[npt.NDArray[np.float64]]:
+def finite_columns(what: str, *columns: Values) -> list[Floats]:
     """Columns as float64 of one length n >= 2, all finite; else NotMeasurable names `what`.
 
     ValueError where the shapes differ: that is a fault of the caller, not of the data.

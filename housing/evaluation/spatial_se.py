@@ -17,12 +17,11 @@ import pandas as pd
 from scipy.sparse import csr_array, eye_array
 from scipy.spatial import cKDTree
 
+from housing.array_types import Floats, Integers, Mask
 from housing.schema import LOCATION
 
 Values = npt.NDArray[np.floating[Any]]
-Floats = npt.NDArray[np.float64]
 Cells = npt.NDArray[np.integer[Any]]
-Mask = npt.NDArray[np.bool_]
 
 BANDWIDTHS = ((2, 1), (4, 1), (8, 2), (12, 3), (16, 4), (24, 6))
 """Bandwidth of a kernel, and the side of the cells that it pairs, both in sides of a cell."""
@@ -79,7 +78,7 @@ class SpatialCells:
         return int(np.count_nonzero(np.bincount(self.codes)))
 
 
-def grid(x: Values, y: Values, side: float) -> npt.NDArray[np.int64]:
+def grid(x: Values, y: Values, side: float) -> Integers:
     """Column and row of each place in a grid that is anchored at (0, 0); shape (n, 2)."""
     return np.column_stack(
         [
@@ -113,7 +112,7 @@ def spatial_cells(x: Values, y: Values, side: float) -> SpatialCells:
     return SpatialCells(codes, tuple(_kernels(corners, side)))
 
 
-def _occupied(where: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], Cells]:
+def _occupied(where: Integers) -> tuple[Integers, Cells]:
     """The distinct cells (m, 2) of a grid, and which of them each one is (n,)."""
     if not len(where):
         return where, np.zeros(0, dtype=np.int64)
@@ -124,8 +123,8 @@ def _occupied(where: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], Cell
     return np.column_stack([keys // span[1], keys % span[1]]) + low, codes
 
 
-def _kernels(corners: npt.NDArray[np.int64], side: float) -> Iterator[Kernel]:
-    merged: dict[int, tuple[npt.NDArray[np.int64], csr_array]] = {}
+def _kernels(corners: Integers, side: float) -> Iterator[Kernel]:
+    merged: dict[int, tuple[Integers, csr_array]] = {}
     for bandwidth, width in BANDWIDTHS:
         if width not in merged:
             coarse, parent = _occupied(corners // width)
@@ -136,7 +135,7 @@ def _kernels(corners: npt.NDArray[np.int64], side: float) -> Iterator[Kernel]:
         yield Kernel(bandwidth * side, merge, _bartlett(coarse, bandwidth // width))
 
 
-def _bartlett(cells: npt.NDArray[np.int64], steps: int) -> csr_array:
+def _bartlett(cells: Integers, steps: int) -> csr_array:
     """Weights of pairs of cells (m, 2), shape (m, m): along each axis 1 - distance / steps."""
     count = len(cells)
     pairs = np.zeros((0, 2), dtype=np.int64)

@@ -24,12 +24,12 @@ from sklearn.preprocessing import (
 )
 
 from housing import schema
+from housing.array_types import Floats, Integers
 from housing.features.derived import compute
 from housing.features.neighbours import NeighbourTransformer
 from housing.features.rounding import RoundedColumns, to_float32
 from housing.features.spatial import ClusterSimilarity
 
-Floats = npt.NDArray[np.float64]
 Function = Callable[[Any], Any]
 
 NUMBERS = tuple(name for name in schema.FEATURES if name in schema.NUMBERS)
@@ -42,7 +42,7 @@ NO_CATEGORY = -1
 class FeatureBlock:
     """Features that are computed from some columns, all numbers or all categories."""
 
-    indices: npt.NDArray[np.int64]  # of the columns, in NUMBERS or CATEGORIES
+    indices: Integers  # of the columns, in NUMBERS or CATEGORIES
     categories: bool
     function: Function
 

@@ -10,11 +10,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from sklearn.preprocessing import FunctionTransformer
 
-Floats = npt.NDArray[np.float64]
+from housing.array_types import Floats
 
 
 def ratio(numerator: Floats, denominator: Floats) -> Floats:

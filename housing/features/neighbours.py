@@ -26,11 +26,10 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from housing.array_types import Floats, Integers
 from housing.features.rounding import to_float32
 from housing.features.space_filling_curve import along_curve
-from housing.features.statistics import GROUPS, NEAREST, Floats, Neighbourhood, weighted_mean
-
-Integers = npt.NDArray[np.int64]
+from housing.features.statistics import GROUPS, NEAREST, Neighbourhood, weighted_mean
 
 CHUNK_ROWS = 1024
 """Rows of a chunk: it bounds memory, and changes no number."""

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.compose import ColumnTransformer
 
-Floats = npt.NDArray[np.float64]
+from housing.array_types import Floats
 
 
 def to_float32(values: npt.ArrayLike) -> Floats:

@@ -7,13 +7,13 @@ so what a processor has just fetched is of use again. It decides speed and nothi
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from housing.array_types import Floats, Integers
 
 _STEPS = 2**16 - 1
 _SPREAD = ((8, 0x00FF00FF), (4, 0x0F0F0F0F), (2, 0x33333333), (1, 0x55555555))
 
 
-def along_curve(positions: Floats) -> npt.NDArray[np.int64]:
+def along_curve(positions: Floats) -> Integers:
     """Numbers of the rows along a Z-order curve (Morton, 1966), shape (n,); gaps come first.
 
     `positions` has shape (n, d); its first two columns count.

@@ -15,7 +15,7 @@ from sklearn.cluster import KMeans
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-Floats = npt.NDArray[np.float64]
+from housing.array_types import Floats
 
 
 class ClusterSimilarity(TransformerMixin, BaseEstimator):  # type: ignore[misc]

@@ -14,14 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtr, ndtri, stdtrit
 
+from housing.array_types import Floats
 from housing.gate.evidence import Evidence, Standing
 from housing.gate.policy import GatePolicy
 from housing.records import Comparison
-
-Floats = npt.NDArray[np.float64]
 
 FORMULA = 2
 """The version of this arithmetic, recorded with the evidence. Records of version 1 are judged by it

@@ -12,9 +12,9 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from housing.array_types import Floats
 from housing.gate.expected_gain import (
     Belief,
-    Floats,
     Noise,
     highest_passing_mean,
     initial_belief,

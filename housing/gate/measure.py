@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from housing.array_types import Mask
 from housing.errors import NotMeasurable
 from housing.evaluation.compare import (
     PairedPredictions,
@@ -22,7 +23,7 @@ from housing.evaluation.compare import (
     paired,
 )
 from housing.evaluation.metrics import error_of, measure
-from housing.evaluation.spatial_se import Mask, SpatialCells, Values
+from housing.evaluation.spatial_se import SpatialCells, Values
 from housing.gate.corrected_error import with_corrections
 from housing.gate.evidence import (
     ESTIMATES,

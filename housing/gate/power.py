@@ -16,10 +16,10 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import brentq
 from scipy.special import ndtr, stdtrit
 
+from housing.array_types import Floats
 from housing.formatting import short_percent, two_digits
 from housing.gate import gain_power
 from housing.gate.evidence import Evidence
@@ -47,8 +47,6 @@ CURVE = tuple(x / 400 for x in range(-20, 21))
 
 NOISE = np.linspace(-8, 8, 1601)
 """Grid of a model's sampling error on the test rows, in its standard deviations."""
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

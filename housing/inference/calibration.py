@@ -16,13 +16,12 @@ import pandas as pd
 from scipy.spatial import cKDTree
 
 from housing import problem, schema
+from housing.array_types import Floats, Integers, Mask
 from housing.errors import NotMeasurable
 from housing.evaluation.conformal import Conformal, coverage, fit_interval
 from housing.inference.columns import NUMBER_FEATURES, Columns, columns_of_frame
 from housing.inference.training_index import TrainingIndex, distances, positions
 from housing.records import Interval
-
-Floats = npt.NDArray[np.float64]
 
 NOMINAL = 0.9
 """Nominal coverage of the prediction interval."""
@@ -133,7 +132,7 @@ def build(
     return calibration, index
 
 
-def group_matrix(columns: Columns) -> npt.NDArray[np.bool_]:
+def group_matrix(columns: Columns) -> Mask:
     """Membership of each row in each slice, shape (n, levels of all slices)."""
     parts = [np.zeros((len(columns[schema.FEATURES[0]]), 0), dtype=np.bool_)]
     for grouping in schema.TABLE.slices:
@@ -152,7 +151,7 @@ def codes_of(grouping: problem.Bins | problem.Levels, columns: Columns) -> npt.N
     return np.array([*(levels.get(name, -1) for name in categories), -1])[values]
 
 
-def _nearby(columns: Columns, residual: Floats, rows: npt.NDArray[np.int64]) -> Floats:
+def _nearby(columns: Columns, residual: Floats, rows: Integers) -> Floats:
     """Mean residual of the neighbours of `rows` without the row itself, shape (n,); NaN elsewhere.
 
     `residual`, shape (n,), is NaN where it is unknown: such rows are no neighbours. Without a

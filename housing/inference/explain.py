@@ -14,11 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import comb
 
+from housing.array_types import Floats, Mask
 from housing.inference.columns import Columns
 from housing.inference.loaded_model import LoadedModel
 from housing.schema import CATALOGUE, COORDINATES, FEATURES
-
-Floats = npt.NDArray[np.float64]
 
 
 def _groups() -> Mapping[str, tuple[str, ...]]:
@@ -63,7 +62,7 @@ def explain(served: LoadedModel, columns: Columns, orders: int = 0) -> Explanati
         for name in FEATURES
     }
 
-    def value(known: npt.NDArray[np.bool_]) -> Floats:
+    def value(known: Mask) -> Floats:
         return _coalitions(served.predict, columns, background, known)
 
     if not orders and len(GROUPS) <= EXACT_GROUPS:
@@ -77,7 +76,7 @@ def _coalitions(
     predict: Callable[[Columns], Floats],
     columns: Columns,
     background: Columns,
-    known: npt.NDArray[np.bool_],
+    known: Mask,
 ) -> Floats:
     """Mean prediction where the fields of some groups are the row's, shape (coalitions,).
 
@@ -92,7 +91,7 @@ def _coalitions(
     return np.asarray(predict(typed).reshape(coalitions, rows).mean(axis=1))
 
 
-Value = Callable[[npt.NDArray[np.bool_]], Floats]
+Value = Callable[[Mask], Floats]
 """The mean prediction of coalitions, given which groups are known: (coalitions, groups)."""
 
 

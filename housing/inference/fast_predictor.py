@@ -24,6 +24,7 @@ from sklearn.ensemble import (
 from sklearn.pipeline import Pipeline
 
 from housing import schema
+from housing.array_types import Floats, Integers, Mask
 from housing.features.arrays import CATEGORIES, NUMBERS, ArrayFeatures
 from housing.features.neighbours import in_threads
 from housing.features.space_filling_curve import along_curve
@@ -31,8 +32,6 @@ from housing.inference.columns import Columns, columns_of_frame, frame_of
 from housing.training.fit import models_of
 from housing.training.lineage import feature_steps
 from housing.training.workers import one_thread
-
-Floats = npt.NDArray[np.float64]
 
 TOLERANCE = 1e-9
 """Relative; sums in another order differ in their last bits."""
@@ -162,7 +161,7 @@ class Predictor:
             (sum(len(part.models) for part in self.parts), len(columns[schema.FEATURES[0]]))
         )
 
-        def fill(part: Part, first: int, rows: npt.NDArray[np.int64], values: Floats) -> None:
+        def fill(part: Part, first: int, rows: Integers, values: Floats) -> None:
             predicted[first : first + len(part.models), rows] = part.each(values)
 
         self._each_block(columns, fill)
@@ -175,9 +174,9 @@ class Predictor:
                 np.asarray(steps.transform(frame_of(columns)), dtype=np.float64)
                 for steps in feature_steps(self.model)
             ]
-        found: dict[int, list[tuple[npt.NDArray[np.int64], Floats]]] = {}
+        found: dict[int, list[tuple[Integers, Floats]]] = {}
 
-        def keep(_: Part, first: int, rows: npt.NDArray[np.int64], values: Floats) -> None:
+        def keep(_: Part, first: int, rows: Integers, values: Floats) -> None:
             found.setdefault(first, []).append((rows, values))
 
         self._each_block(columns, keep)
@@ -240,12 +239,12 @@ class Trees:
     """All trees of a mean of boosted models, one node after the other; a leaf leads to itself."""
 
     baseline: float
-    roots: npt.NDArray[np.int64]
-    feature: npt.NDArray[np.int64]
+    roots: Integers
+    feature: Integers
     threshold: Floats
-    gap_left: npt.NDArray[np.bool_]  # where a row goes whose feature is a gap
-    left: npt.NDArray[np.int64]
-    right: npt.NDArray[np.int64]
+    gap_left: Mask  # where a row goes whose feature is a gap
+    left: Integers
+    right: Integers
     value: Floats
     depth: int
 

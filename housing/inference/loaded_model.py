@@ -12,13 +12,13 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pydantic import TypeAdapter
 from sqlalchemy.engine import Row
 from threadpoolctl import threadpool_limits
 
 from housing import schema
+from housing.array_types import Floats, Integers, Mask
 from housing.errors import BlobMissing, HousingError
 from housing.formatting import six_digits
 from housing.inference.calibration import Calibration, build, group_matrix
@@ -35,8 +35,6 @@ from housing.store.models import calibrations, onnx_copies, registry, searches
 from housing.store.objects.deletion import is_dropped
 from housing.store.queries import time as as_text
 from housing.store.runs.predictions import PREDICTED
-
-Floats = npt.NDArray[np.float64]
 
 ROW = schema.WORDING.row
 SIMULATED = (
@@ -55,16 +53,16 @@ class Predictions:
     predicted: Floats  # in the target's unit, as the limits
     lower: Floats
     upper: Floats
-    outside: npt.NDArray[np.bool_]  # values that no training row has, shape (n, features)
-    far: npt.NDArray[np.bool_]  # no training row is near
+    outside: Mask  # values that no training row has, shape (n, features)
+    far: Mask  # no training row is near
     distance: Floats  # to the nearest training row, in the location's unit; 0 without a location
 
     @property
-    def extrapolates(self) -> npt.NDArray[np.bool_]:
+    def extrapolates(self) -> Mask:
         """Rows unlike any training row."""
         return self.outside.any(axis=1) | self.far
 
-    def rows(self, rows: slice | npt.NDArray[np.int64]) -> "Predictions":
+    def rows(self, rows: slice | Integers) -> "Predictions":
         """The predictions of some of the rows."""
         return Predictions(**{name: values[rows] for name, values in vars(self).items()})
 
@@ -121,7 +119,7 @@ class LoadedModel:
             distance=away,
         )
 
-    def _outside(self, columns: Columns) -> npt.NDArray[np.bool_]:
+    def _outside(self, columns: Columns) -> Mask:
         rows = len(columns[schema.FEATURES[0]])
         outside = np.zeros((rows, len(schema.FEATURES)), dtype=np.bool_)
         for index, name in enumerate(schema.FEATURES):

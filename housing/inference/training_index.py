@@ -6,13 +6,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.spatial import cKDTree
 
+from housing.array_types import Floats, Integers
 from housing.inference.columns import Columns
 from housing.schema import FEATURES, LOCATION
-
-Floats = npt.NDArray[np.float64]
 
 
 def positions(columns: Columns) -> Floats:
@@ -35,7 +33,7 @@ class TrainingIndex:
         """A k-d tree over the positions; built at first use."""
         return cKDTree(positions(self.columns))
 
-    def nearby_at(self, nearest: npt.NDArray[np.int64]) -> Floats:
+    def nearby_at(self, nearest: Integers) -> Floats:
         """Typical residual around the training rows with these numbers."""
         if self.nearby is None:
             raise ValueError("this index has no residuals")
@@ -52,7 +50,7 @@ class TrainingIndex:
         return list(zip(np.ravel(which).tolist(), np.ravel(away).tolist(), strict=True))
 
 
-def distances(index: TrainingIndex, columns: Columns) -> tuple[npt.NDArray[np.int64], Floats]:
+def distances(index: TrainingIndex, columns: Columns) -> tuple[Integers, Floats]:
     """Number of each row's nearest training row, and its distance; shape (n,) each."""
     away, nearest = index.tree.query(positions(columns))
     return nearest, away

@@ -8,9 +8,9 @@ doing and have signals of their own.
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from housing.array_types import Floats
 from housing.evaluation.drift import adjusted, found, measure_drift, number_drift
 from housing.formatting import percent
 from housing.monitoring.options import MIN_UPSTREAM_ROWS, MonitorOptions
@@ -19,7 +19,6 @@ from housing.quality.profile import unit_slip
 from housing.records import ColumnDrift, DriftReport
 from housing.schema import CATALOGUE, CATEGORIES, FEATURES, NUMBERS, WORDING, written
 
-Floats = npt.NDArray[np.float64]
 PREDICTIONS = "predictions"
 USUAL_SHARE = 0.1
 """A category of this share in training that no row has any more is a signal."""

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import logsumexp
 
-Floats = npt.NDArray[np.float64]
+from housing.array_types import Floats
+
 Counts = npt.ArrayLike
 
 SELECTION = 1.25

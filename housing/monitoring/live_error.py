@@ -11,17 +11,14 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import betabinom
 
+from housing.array_types import Floats, Mask
 from housing.formatting import percent, signed
 from housing.monitoring.likelihood_ratio import SELECTION, log_evidence
 from housing.monitoring.options import ROLLBACK_CONFIDENCE, MonitorOptions
 from housing.monitoring.signals import Signal
 from housing.schema import WORDING
-
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
 
 OUTSIDE = f"{WORDING.values} outside the interval"
 ABOVE, BELOW = (f"{WORDING.values} {side} the predicted" for side in ("above", "below"))
@@ -71,15 +68,13 @@ def total(windows: Sequence[Counts]) -> Counts:
     return Counts(*(sum(column) for column in zip(*windows, strict=True)))
 
 
-def outside_and_above(rows: LabelledPredictions) -> tuple[Flags, Flags]:
+def outside_and_above(rows: LabelledPredictions) -> tuple[Mask, Mask]:
     """Which values lie outside the interval, and which above the predicted; a NaN limit is none."""
     outside = (rows.actual < rows.lower) | (rows.actual > rows.upper)
     return outside, rows.actual > rows.predicted
 
 
-def log_evidences(
-    expected: Counts, windows: Counts, options: MonitorOptions
-) -> dict[str, npt.NDArray[np.float64]]:
+def log_evidences(expected: Counts, windows: Counts, options: MonitorOptions) -> dict[str, Floats]:
     """Log evidence of each test after each window; counts have the shape (windows, ...)."""
     return {
         name: log_evidence(

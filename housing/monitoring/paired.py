@@ -13,14 +13,12 @@ The statistic does not depend on the order of the rows or on earlier tests.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtri, stdtr
 
+from housing.array_types import Floats
 from housing.evaluation.compare import bounded_errors
 from housing.evaluation.spatial_se import SpatialCells, spatial_error
 from housing.schema import TABLE
-
-Floats = npt.NDArray[np.float64]
 
 FEWEST_ROWS = 100
 """Least number of rows: with fewer, means of differences are not normal."""

@@ -16,15 +16,16 @@ from pydantic import TypeAdapter
 from sqlalchemy.engine import Connection, Row
 
 from housing import schema
+from housing.array_types import Floats, Mask
 from housing.errors import FileUnreadable, LeakFound, NotUsableHere
-from housing.evaluation.spatial_se import Mask, Values, row_cells
+from housing.evaluation.spatial_se import Values, row_cells
 from housing.gate import decision_rule
 from housing.gate.check import CHECKS, judge, with_default_thresholds
 from housing.gate.evidence import Evidence
 from housing.gate.measure import Competitors, ModelPredictions, RunFacts, TestRows, measure_evidence
 from housing.gate.model_checks import BeatsBaseline
 from housing.inference.columns import columns_of_frame
-from housing.inference.fast_predictor import CHECKED_ROWS, Floats, checked_predictor, mean_of
+from housing.inference.fast_predictor import CHECKED_ROWS, checked_predictor, mean_of
 from housing.keys import KEY_COLUMN
 from housing.pipeline import estimates, evidence_context, training_evidence
 from housing.pipeline.run_context import RunContext

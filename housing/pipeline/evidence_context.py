@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from housing import schema
+from housing.array_types import Mask
 from housing.evaluation.drift import measure_drift
-from housing.evaluation.spatial_se import Mask
 from housing.gate.evidence import ServingCosts
 from housing.inference.columns import columns_of_frame
 from housing.inference.fast_predictor import predictor

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from sqlalchemy.engine import Row
 
 from housing import schema
+from housing.array_types import Floats
 from housing.errors import NotMeasurable
 from housing.evaluation.compare import compare_groups
 from housing.evaluation.metrics import measure
@@ -19,7 +20,7 @@ from housing.gate import evidence as records
 from housing.inference.calibration import MIN_SLICE_ROWS
 from housing.inference.columns import columns_of_frame
 from housing.inference.explain import GROUPS, explain
-from housing.inference.loaded_model import Floats, LoadedModel, load, stored_predictions
+from housing.inference.loaded_model import LoadedModel, load, stored_predictions
 from housing.keys import KEY_COLUMN
 from housing.metric import RMSE
 from housing.records import Interval, Metrics, UnseenPlaces

@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-Floats = npt.NDArray[np.float64]
+from housing.array_types import Floats, Integers, Mask
 
 BINS = 40
 WHISKER = 1.5
@@ -109,7 +108,7 @@ class StratumShare:
 
 
 def stratum_shares(
-    strata: npt.NDArray[np.int64], test: npt.NDArray[np.bool_], names: Mapping[int, str]
+    strata: Integers, test: Mask, names: Mapping[int, str]
 ) -> Sequence[StratumShare]:
     """Shares of each stratum, the most frequent first; `strata` and `test` have shape (n,)."""
     rows, tests = len(strata), int(test.sum())

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-Mask = npt.NDArray[np.bool_]
+from housing.array_types import Floats, Mask
 
 MISSING_WORDS = ("", "na", "n/a", "nan", "null", "none", "<na>")
 """Read as an empty field, in any case and with blanks around it."""
@@ -34,7 +34,7 @@ _ODD = r"[\x00-\x1f\x7f-\x{9f}]|^[\p{Z}\x{feff}\x{200b}]|[\p{Z}\x{feff}\x{200b}]
 class Numbers(NamedTuple):
     """A column of numbers; all of shape (n,), and a row is in at most one mask."""
 
-    values: npt.NDArray[np.float64]  # NaN where there is no finite number
+    values: Floats  # NaN where there is no finite number
     missing: Mask
     not_a_number: Mask
     not_finite: Mask
@@ -84,7 +84,7 @@ def numbers(column: pd.Series) -> Numbers:
     return _finite(values, missing, ~looks & ~infinite & ~missing)
 
 
-def _plain_numbers(text: pa.ChunkedArray) -> npt.NDArray[np.float64] | None:
+def _plain_numbers(text: pa.ChunkedArray) -> Floats | None:
     """The fast path: every field is a finite number or empty. None where anything else occurs."""
     filled = pc.if_else(pc.equal(text, ""), pa.scalar(None, text.type), text)
     try:
@@ -96,7 +96,7 @@ def _plain_numbers(text: pa.ChunkedArray) -> npt.NDArray[np.float64] | None:
     return values if finite else None
 
 
-def _finite(values: npt.NDArray[np.float64], missing: Mask, junk: Mask) -> Numbers:
+def _finite(values: Floats, missing: Mask, junk: Mask) -> Numbers:
     infinite = np.isinf(values)
     if infinite.any():
         values = np.where(infinite, np.nan, values)

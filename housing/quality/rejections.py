@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from housing.array_types import Integers
 from housing.quality.table import RawTable
 from housing.quality.values import LONGEST_SHOWN, Fault, fault_message
 from housing.records import Rejection
@@ -31,7 +31,7 @@ class Quarantine:
     def __len__(self) -> int:
         return sum(len(table) for table in self._tables)
 
-    def add(self, chunk: RawTable, first: npt.NDArray[np.int64], faults: Sequence[Fault]) -> None:
+    def add(self, chunk: RawTable, first: Integers, faults: Sequence[Fault]) -> None:
         """Add the faulty rows of a chunk and its broken lines.
 
         `first`, shape (n,), is the index in `faults` of each row's first fault, -1 for none.
@@ -59,7 +59,7 @@ class Quarantine:
     def _add(
         self,
         rule: tuple[str, str],
-        lines: npt.NDArray[np.int64],
+        lines: Integers,
         values: list[str],
         rows: list[str],
     ) -> None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from housing.array_types import Mask
 from housing.keys import KEY_COLUMN, Keys, row_keys
-from housing.quality.parsing import Mask
 from housing.quality.rejections import Quarantine, summary
 from housing.quality.table import Raw, RawTable
 from housing.quality.values import VALUE_RULES, Fault, first_fault, read_columns

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
+
+from housing.array_types import Integers
 
 LineUnit = Literal["line", "row"]
 
@@ -34,7 +35,7 @@ class RawTable:
     """
 
     frame: pd.DataFrame
-    lines: npt.NDArray[np.int64]  # shape (len(frame),); number of each row in the delivery
+    lines: Integers  # shape (len(frame),); number of each row in the delivery
     broken: tuple[BrokenLine, ...] = ()
     line_unit: LineUnit = "row"  # what `lines` counts; line 1 of a CSV file is its header
     notes: tuple[str, ...] = ()  # for people, e.g. which columns were ignored

@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from housing.array_types import Integers, Mask
 from housing.quality import parsing
-from housing.quality.parsing import Mask
 from housing.schema import CATALOGUE, ID_COLUMN, TABLE, TIME_COLUMN, WORDING
 
 VALUE_RULES: Mapping[str, str] = {
@@ -88,7 +87,7 @@ def _read_column(name: str, delivered: pd.Series) -> tuple[pd.Series, list[Fault
     return values, faults
 
 
-def first_fault(faults: Sequence[Fault], rows: int) -> npt.NDArray[np.int64]:
+def first_fault(faults: Sequence[Fault], rows: int) -> Integers:
     """Index of each row's first fault, shape (rows,); -1 for none."""
     first = np.full(rows, -1, dtype=np.int64)
     for index, fault in enumerate(faults):

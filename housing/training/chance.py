@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from housing.array_types import Floats, Integers
 from housing.training.fingerprints import BUCKETS, VALUES, Agreement
 
 CHANCE = 1e-3
@@ -26,7 +27,7 @@ agreement by chance at the time of the split is no leak afterwards."""
 class Frequencies:
     """How many independent rows have each value, by buckets of values; shape (10, 4096)."""
 
-    counts: npt.NDArray[np.int64]
+    counts: Integers
 
     @classmethod
     def none(cls) -> "Frequencies":
@@ -42,15 +43,15 @@ class Frequencies:
         self,
         agreement: Agreement,
         buckets: npt.NDArray[np.uint16],
-        own: npt.NDArray[np.int64],
-    ) -> npt.NDArray[np.float64]:
+        own: Integers,
+    ) -> Floats:
         """Rows that would share an agreement by chance; shape (m,), as `buckets` (m, 10) and `own`.
 
         `own` are the rows that do share it and are counted in the frequencies: they are no evidence
         about chance and are left out.
         """
         rows = np.maximum(self.counts[0].sum() - own, 0).astype(np.float64)
-        product: npt.NDArray[np.float64] = rows.copy()
+        product: Floats = rows.copy()
         for place, name in enumerate(VALUES):
             if name != agreement.left_out:
                 count = np.maximum(self.counts[place, buckets[:, place]] - own, 0)

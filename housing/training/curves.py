@@ -15,6 +15,7 @@ from scipy.stats import rv_discrete
 from sklearn.metrics import make_scorer
 from sklearn.model_selection import learning_curve, validation_curve
 
+from housing.array_types import Floats
 from housing.errors import NotPossible
 from housing.evaluation.metrics import error_of
 from housing.formatting import count, error_text, parameter, percent
@@ -133,7 +134,7 @@ def _of_the_search(
     return X.iloc[rows], np.asarray(y, dtype=np.float64)[rows], options
 
 
-def _errors(scores: npt.NDArray[np.float64]) -> tuple[tuple[float, ...], ...]:
+def _errors(scores: Floats) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(row) for row in (-scores).tolist())
 
 

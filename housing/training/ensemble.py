@@ -9,13 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from housing.array_types import Floats, Integers
 from housing.evaluation.metrics import losses
 from housing.metric import RMSE, metric_named
 from housing.schema import in_range
-
-Floats = npt.NDArray[np.float64]
 
 POOL = 8
 """Best trials among which the members are chosen: few, since each adds a chance to overfit these
@@ -35,7 +33,7 @@ class EnsembleSelection:
 def choose(
     predicted: Mapping[int, Floats],
     y: Floats,
-    tests: Sequence[npt.NDArray[np.int64]],
+    tests: Sequence[Integers],
     size: int,
     metric: str = RMSE,
 ) -> EnsembleSelection:
@@ -56,7 +54,7 @@ def choose(
 def _greedy(
     predicted: Mapping[int, Floats],
     y: Floats,
-    tests: Sequence[npt.NDArray[np.int64]],
+    tests: Sequence[Integers],
     size: int,
     metric: str,
 ) -> tuple[Counter[int], Floats]:
@@ -72,7 +70,7 @@ def _greedy(
     return chosen, in_range(total / size)
 
 
-def _error(values: Floats, y: Floats, tests: Sequence[npt.NDArray[np.int64]], metric: str) -> float:
+def _error(values: Floats, y: Floats, tests: Sequence[Integers], metric: str) -> float:
     """Mean over the folds of the metric of these predictions, held in the target's range."""
     loss, power = losses(metric, y, in_range(values)), metric_named(metric).power
     return float(np.mean([loss[rows].mean() ** power for rows in tests]))

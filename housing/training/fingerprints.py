@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from housing.array_types import Floats, Integers
 from housing.keys import mix
 from housing.schema import CATALOGUE, FEATURES, TARGET
 
 Words = npt.NDArray[np.uint64]
-Mask = npt.NDArray[np.bool_]
 Sides = npt.NDArray[np.int8]
 TRAIN, TEST, NEITHER = 0, 1, -1
 
@@ -125,7 +125,7 @@ def _words(frame: pd.DataFrame, name: str) -> Words:
     return mix(steps.view(np.uint64) ^ salt)
 
 
-def _steps(values: npt.NDArray[np.float64], resolution: float | None) -> npt.NDArray[np.int64]:
+def _steps(values: Floats, resolution: float | None) -> Integers:
     """Numbers at their resolution; without one to the seven digits of a 32-bit number."""
     if resolution is None:
         short = values.astype(np.float32) + np.float32(0)  # one zero

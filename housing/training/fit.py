@@ -20,6 +20,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 
 from housing import schema
+from housing.array_types import Floats
 from housing.features.preprocess import neighbours_in_threads
 from housing.records import Candidate, Member
 from housing.training.candidates import BASELINES, FAMILIES, pipeline
@@ -27,8 +28,6 @@ from housing.training.families import EVERY_ROW, ModelFamily
 from housing.training.sampling import parts_of, subset
 from housing.training.search_config import describe
 from housing.training.workers import in_parallel, one_thread
-
-Floats = npt.NDArray[np.float64]
 
 EXTRA_TASK = -1
 """Number of the task that is computed together with the fits."""
@@ -117,7 +116,7 @@ def _numbered(number: int, function: Callable[..., Any], *arguments: Any) -> tup
     return number, function(*arguments)
 
 
-def _fitted(model: Any, X: Any, y: npt.NDArray[np.float64]) -> Any:
+def _fitted(model: Any, X: Any, y: Floats) -> Any:
     return clone(model).fit(X, y)
 
 
@@ -142,9 +141,7 @@ def models_of(model: Any) -> list[Any]:
     return [model]
 
 
-def _fit_alone(
-    model: Pipeline, X: pd.DataFrame, y: npt.NDArray[np.float64], workers: int
-) -> Pipeline:
+def _fit_alone(model: Pipeline, X: pd.DataFrame, y: Floats, workers: int) -> Pipeline:
     """A forest's trees may grow side by side, as each has its own seed; anything else has one
     thread, since sums over several threads are not the same from run to run."""
     with one_thread():

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
+from housing.array_types import Floats
 from housing.features.preprocess import group_of, groups_of
 from housing.records import Candidate, UnseenPlaces
 from housing.training.candidates import FAMILIES, pipeline
@@ -21,8 +21,6 @@ from housing.training.families import ModelFamily
 from housing.training.search_config import SearchPlan
 from housing.training.unseen_places import unseen_places
 from housing.training.workers import one_thread
-
-Floats = npt.NDArray[np.float64]
 
 ROWS = 8000
 """Training rows that are used; a third of them as the validation part."""

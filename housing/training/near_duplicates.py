@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from housing.array_types import Integers, Mask
 from housing.training.chance import CERTAIN, CHANCE, Frequencies
 from housing.training.fingerprints import (
     AGREEMENTS,
@@ -22,14 +22,12 @@ from housing.training.fingerprints import (
     TRAIN,
     Agreement,
     Fingerprints,
-    Mask,
     Sides,
     Words,
     agreement_words,
     words_of,
 )
 
-Integers = npt.NDArray[np.int64]
 _BITS = (1, 2, 4)  # of TRAIN, TEST and, as the last, NEITHER
 _OF_BITS = (NEITHER, TRAIN, TEST, NEITHER)  # none, one side, the other, both
 _USED = _BITS[TRAIN] | _BITS[TEST]
@@ -217,7 +215,7 @@ def assign_tied_sides(tied: Ties, side: Sides, known: Mask, rank: Words) -> Side
     return side
 
 
-def index_sides(tied: Ties, n: int) -> npt.NDArray[np.int64]:
+def index_sides(tied: Ties, n: int) -> Integers:
     """Sides that the index ties each row to; shape (n,): bit 0 training, bit 1 test."""
     bits = np.zeros(n, dtype=np.int64)
     np.bitwise_or.at(bits, tied.row, tied.sides[tied.group] & _USED)

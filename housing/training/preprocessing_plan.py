@@ -17,6 +17,7 @@ from scipy.stats import rankdata
 from sklearn.base import clone
 from sklearn.preprocessing import StandardScaler
 
+from housing.array_types import Floats, Integers
 from housing.errors import NotPossible
 from housing.features.derived import Derived, compute, identity, inputs_of
 from housing.features.preprocess import SIMILAR, derived_columns, group_of, groups_of
@@ -27,8 +28,6 @@ from housing.training.candidates import FAMILIES, unfitted
 from housing.training.families import ModelFamily
 from housing.training.search_config import SearchPlan, describe
 from housing.training.workers import one_thread
-
-Floats = npt.NDArray[np.float64]
 
 ROWS = 3000
 """Training rows, at random, that a step is fitted on here."""
@@ -138,7 +137,7 @@ def own_columns(step: Any) -> dict[str, Derived]:
 
 
 def _constant_or_twice(
-    step: Any, X: pd.DataFrame, rows: npt.NDArray[np.int64]
+    step: Any, X: pd.DataFrame, rows: Integers
 ) -> tuple[dict[str, str], dict[str, str]]:
     """What is wrong with derived columns, and which numbers of the table are equal; by name.
 

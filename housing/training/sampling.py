@@ -11,16 +11,16 @@ from itertools import islice, zip_longest
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from sklearn.model_selection import KFold, ParameterGrid, ParameterSampler
 
+from housing.array_types import Floats, Integers
 from housing.records import Candidate
 from housing.training.candidates import FAMILIES
 from housing.training.families import ModelFamily
 from housing.training.search_config import SearchPlan
 
-Rows = npt.NDArray[np.int64]
+Rows = Integers
 Fold = tuple[Rows, Rows]
 
 FAMILY = "family"
@@ -140,7 +140,7 @@ def parts_of(rows: int, limits: Sequence[int], seed: int) -> list[Rows | None]:
     return [None if len(take) == rows else np.sort(order[take]) for take in takes]
 
 
-def subset(X: Any, y: npt.NDArray[np.float64], part: Rows | None) -> tuple[Any, Any]:
+def subset(X: Any, y: Floats, part: Rows | None) -> tuple[Any, Any]:
     """These rows of inputs (a frame or an array) and labels."""
     if part is None:
         return X, y

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
+from housing.array_types import Floats
 from housing.evaluation.metrics import error_of
 from housing.features.preprocess import leave_out, set_parameters
 from housing.metric import RMSE
@@ -22,8 +22,6 @@ from housing.schema import in_range
 from housing.training.families import EVERY_ROW
 from housing.training.sampling import Fold, parts_of, subset
 from housing.training.search_config import describe
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from housing.array_types import Floats
 from housing.errors import SearchFailed
 from housing.records import Candidate, Score, Trial
 from housing.training.candidates import FAMILIES
@@ -29,7 +30,6 @@ from housing.training.scoring import FoldData, FoldScore, Task, feature_key, pre
 from housing.training.search_config import SearchPlan
 from housing.training.workers import in_parallel
 
-Floats = npt.NDArray[np.float64]
 OnScore = Callable[[Score], object]
 OnTrial = Callable[[Trial], object]
 

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from housing.array_types import Integers, Mask
 from housing.keys import Keys, keyed_hash, mix
 from housing.schema import CATALOGUE, TABLE
-from housing.training.fingerprints import NEITHER, TEST, TRAIN, Mask, Sides
+from housing.training.fingerprints import NEITHER, TEST, TRAIN, Sides
 from housing.training.near_duplicates import Ties, assign_tied_sides, index_sides
 
 
@@ -35,7 +35,7 @@ class SplitRule:
     seed: int
 
 
-def strata(frame: pd.DataFrame) -> npt.NDArray[np.int64]:
+def strata(frame: pd.DataFrame) -> Integers:
     """Stratum of each row as one code, shape (n,): the groups of `Table.strata` crossed."""
     code = np.zeros(len(frame), dtype=np.int64)
     for grouping in TABLE.strata:
@@ -54,10 +54,10 @@ def stratum_name(code: int) -> str:
 
 def assign(
     keys: Keys,
-    stratum: npt.NDArray[np.int64],
+    stratum: Integers,
     seen: Mapping[int, StratumCount],
     rule: SplitRule,
-) -> npt.NDArray[np.bool_]:
+) -> Mask:
     """Sides of rows never seen before: True is test; shape (n,).
 
     `keys` (n,) must be distinct and new, `stratum` (n,) their strata, `seen` what each stratum
@@ -98,7 +98,7 @@ class BatchRows:
     """Rows of a batch; shape (n,) each. `recorded` is the side that a known key has."""
 
     keys: Keys
-    stratum: npt.NDArray[np.int64]
+    stratum: Integers
     known: Mask
     recorded: Sides
 
@@ -136,7 +136,7 @@ def added(
     }
 
 
-def counts(stratum: npt.NDArray[np.int64], test: npt.NDArray[np.bool_]) -> dict[int, StratumCount]:
+def counts(stratum: Integers, test: Mask) -> dict[int, StratumCount]:
     """How many rows, and how many on the test side, each stratum got."""
     present, inverse = np.unique(stratum, return_inverse=True)
     total = np.bincount(inverse, minlength=len(present))

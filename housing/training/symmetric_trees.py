@@ -7,8 +7,9 @@ as many bits as the tree has levels, and many rows are predicted at once.
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 from catboost import CatBoostRegressor
+
+from housing.array_types import Floats
 
 
 class SymmetricTrees(CatBoostRegressor):  # type: ignore[misc]
@@ -26,7 +27,7 @@ class SymmetricTrees(CatBoostRegressor):  # type: ignore[misc]
             del described[name]
         return self
 
-    def predict(self, X: Any, *unused: Any, **options: Any) -> npt.NDArray[np.float64]:
+    def predict(self, X: Any, *unused: Any, **options: Any) -> Floats:
         """Predictions, shape (rows,), on one thread unless `thread_count` is given."""
         found = super().predict(X, *unused, **{"thread_count": 1, **options})
         return np.asarray(found, dtype=np.float64)

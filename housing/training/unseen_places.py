@@ -1,10 +1,10 @@
 """The error at places without training rows, beside that of a random split."""
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
+from housing.array_types import Floats, Integers
 from housing.errors import NotMeasurable
 from housing.evaluation.compare import compare_pair, paired
 from housing.evaluation.metrics import error_of
@@ -27,8 +27,8 @@ def unseen_places(
     seen: Pipeline,
     unseen: Pipeline,
     X: pd.DataFrame,
-    y: npt.NDArray[np.float64],
-    train: npt.NDArray[np.int64],
+    y: Floats,
+    train: Integers,
     metric: str = RMSE,
 ) -> UnseenPlaces | None:
     """Leave out whole blocks of places, and compare on their rows two models of one recipe.

@@ -25,11 +25,9 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVR
 from sklearn.tree import DecisionTreeRegressor
 
+from housing.array_types import Floats, Integers, Mask
 from housing.inference.onnx.features import picked, smallest, squared_distances, transformed
 from housing.inference.onnx.graph import DOUBLE, NoOnnxForm, Tensor, rounded
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 BRANCH_LEQ, SUM, NO_TRANSFORM = 0, 1, 0
 """Codes of ai.onnx.ml's TreeEnsemble."""
@@ -50,12 +48,12 @@ def predicted(fitted: Any, values: Any) -> Any:
 class Tree:
     """One tree, its root first, by node; a row whose value is at most the threshold goes left."""
 
-    leaf: npt.NDArray[np.bool_]
+    leaf: Mask
     feature: Integers
     threshold: Floats
     left: Integers
     right: Integers
-    gap_left: npt.NDArray[np.bool_]  # where a gap goes
+    gap_left: Mask  # where a gap goes
     value: Floats  # of a leaf
 
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from housing.features.derived import Derived, Floats, identity, log_count, log_ratio, ratio
+from housing.array_types import Floats
+from housing.features.derived import Derived, identity, log_count, log_ratio, ratio
 from housing.problems.california.projection import distance, scaled_x
 
 LOWEST_INCOME = 0.01

@@ -15,6 +15,7 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from housing.array_types import Mask
 from housing.records import DatasetVersion, QuarantineReason
 from housing.store.data import batches, datasets, near_duplicate_lookup, parts
 from housing.store.data.segments import to_frame
@@ -24,7 +25,7 @@ from housing.store.database.tables import batches as batch_table
 from housing.store.models import blocks
 from housing.store.models.promotion_log import Authorship
 from housing.store.runs.runs import actor
-from housing.training.fingerprints import VALUES, Mask, fingerprints, row_words
+from housing.training.fingerprints import VALUES, fingerprints, row_words
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -13,6 +13,7 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from housing.array_types import Mask
 from housing.store.database import bulk
 from housing.store.database.engine import Store
 from housing.store.database.tables import near_duplicate_index, value_frequencies
@@ -24,7 +25,6 @@ from housing.training.fingerprints import (
     SAME,
     VALUES,
     Fingerprints,
-    Mask,
     Sides,
     Words,
     agreement_words,

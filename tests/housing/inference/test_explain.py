@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from housing.inference.explain import EXACT_GROUPS, Floats, _exact, _sampled
+from housing.array_types import Floats
+from housing.inference.explain import EXACT_GROUPS, _exact, _sampled
 
 WEIGHTS = np.arange(1.0, EXACT_GROUPS + 1)
 
