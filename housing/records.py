@@ -220,7 +220,7 @@ class UnseenPlaces:
     seen: float  # error after training on the former, by `metric`
     unseen: float  # error after training on the latter
     change: Interval  # from `seen` to `unseen`, relative
-    metric: str = "rmse"  # older records know no other
+    metric: str = "rmse"
 
 
 @dataclass(frozen=True)
@@ -235,7 +235,7 @@ class Metrics:
     within_20: float
     mae_interval: Interval | None = None  # among neighbours; None for a single cell
     rmse_independent: Interval | None = None  # as if rows were independent; None if `rmse` is that
-    metric: str = "rmse"  # the deciding one; older evidence knows no other
+    metric: str = "rmse"  # the deciding one
     deciding: Interval | None = None  # the error by it; None where that is `rmse`
 
     @property
@@ -263,7 +263,7 @@ class Comparison:
     se_independent: float  # as if rows were independent
     interval: Interval  # two-sided, from `se`
     upper: float  # one-sided upper bound of `effect` at the policy's confidence
-    df: float | None = None  # of Student's t; None in older evidence: clusters - 1
+    df: float | None = None  # of Student's t; None where limits are quantiles: clusters - 1
     bandwidth: float | None = None  # distance over which neighbours are taken to err alike
     metric: str = "rmse"
 

@@ -7,19 +7,13 @@ default that means "not measured", and no field is renamed or removed after a re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Annotated
 
-from pydantic import AliasChoices, Field, TypeAdapter
+from pydantic import TypeAdapter
 
 from housing.records import Comparison, DriftReport, Interval, Json, Metrics
 
 ESTIMATES = "existing estimates"
 """Name of the baseline of the estimates that people use today."""
-
-_OR_RMSE, _OR_RMSES = (
-    Field(validation_alias=AliasChoices(name, "rmse")) for name in ("error", "errors")
-)
-"""Older evidence names the only metric that it knows."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +69,7 @@ class BestFormerChampion:
 
     id: int
     among: int  # former champions that were scored
-    error: Annotated[float, _OR_RMSE]  # by the deciding metric
+    error: float  # by the deciding metric
     comparison: Comparison
 
 
@@ -83,7 +77,7 @@ class BestFormerChampion:
 class SeedVariance:
     """Seed variance: how much the ensemble's error depends on the seeds of its members."""
 
-    errors: Annotated[tuple[float, ...], _OR_RMSES]  # of each member, by the deciding metric
+    errors: tuple[float, ...]  # of each member, by the deciding metric
     spread: float  # jackknife standard error of the ensemble's error, relative to it
 
 

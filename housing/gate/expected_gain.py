@@ -22,11 +22,9 @@ from housing.gate.policy import GatePolicy
 from housing.records import Comparison
 
 FORMULA = 2
-"""The version of this arithmetic, recorded with the evidence. Records of version 1 are judged by it
-again: the seeds counted as a deviation on the training rows, and challengers were taken to vary by
-twice as much (FIRST_CHALLENGERS)."""
+"""The version of this arithmetic, recorded with the evidence."""
 
-CHALLENGERS, FIRST_CHALLENGERS = 0.003, 0.006
+CHALLENGERS = 0.003
 """Standard deviation of the true errors of challengers' recipes, relative."""
 
 PRIOR_COMPARISONS, MOST_COMPARISONS = 10, 50
@@ -38,9 +36,6 @@ the next, relative to an error: the table grows and changes."""
 
 LEAST_ERROR = 1e-9
 """Standard error of two models that err alike on every row."""
-
-FIRST_NUMBERS = 3
-"""Numbers of a model in records of version 1, which had none for the seeds."""
 
 NOT_MEASURED = 1e6
 """Variance of an observation that is missing."""
@@ -192,11 +187,7 @@ def noise_of(evidence: Evidence) -> Noise:
     test = _error(evidence.comparison)
     training = None if evidence.training is None else _error(evidence.training)
     seeds = 0.0 if evidence.seed_variance is None else evidence.seed_variance.spread
-    assumed = CHALLENGERS
-    if evidence.gain_formula < FORMULA:
-        assumed = FIRST_CHALLENGERS
-        training, seeds = training and math.hypot(training, math.sqrt(2) * seeds), 0.0
-    challengers = assumed if evidence.standing is None else evidence.standing.challengers
+    challengers = CHALLENGERS if evidence.standing is None else evidence.standing.challengers
     return Noise(test, training, seeds, challengers)
 
 
@@ -214,11 +205,6 @@ def prior(evidence: Evidence, noise: Noise) -> Belief:
     if found is None:
         return initial_belief(noise)
     belief = Belief(np.array(found.mean), np.array(found.covariance))
-    if len(found.mean) == FIRST_NUMBERS:
-        belief = Belief(
-            np.insert(belief.mean, 1, 0.0),
-            np.insert(np.insert(belief.covariance, 1, 0.0, axis=0), 1, 0.0, axis=1),
-        )
     training = 0 if evidence.training is None else evidence.training.rows
     reuse = evidence.holdout_reuse
     fresh = 0 if reuse is None else reuse.fresh_rows

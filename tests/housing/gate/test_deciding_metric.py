@@ -1,7 +1,5 @@
 """A gate that decides by another metric than RMSE: evidence, verdicts, and their replay."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -127,25 +125,6 @@ def test_a_stored_verdict_is_judged_by_its_own_metric(competition, metric):
     assert again.agrees
     assert again.now == again.recorded
     assert records.read(stored(Evidence, evidence)) == evidence
-
-
-def test_a_record_of_before_other_metrics_is_one_of_rmse(competition):
-    policy = GatePolicy()
-    evidence = evidence_by(competition, "rmse")
-    verdict = judge(evidence, policy)
-    old = stored(Evidence, evidence)
-    for name in ("metric", "rmse"):
-        del old[name]
-    old["former"]["rmse"] = old["former"].pop("error")
-    old["seed_variance"]["rmse"] = old["seed_variance"].pop("errors")
-    for model in ("challenger", "champion"):
-        for name in ("metric", "deciding"):
-            del old[model]["metrics"][name]
-    for comparison in (old["comparison"], old["mae"], old["former"]["comparison"]):
-        del comparison["metric"]
-    read = records.read(old)
-    assert read == replace(evidence, mae=replace(evidence.mae, metric="rmse"))
-    assert replay(old, {"rule": "no_regression"}, stored(Verdict, verdict)).agrees
 
 
 def test_a_metric_that_is_none_is_refused_by_name():

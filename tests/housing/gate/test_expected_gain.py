@@ -272,39 +272,3 @@ def test_the_spread_of_challengers_is_learnt(make_evidence):
 def test_models_that_err_alike_are_judged_without_an_error(make_evidence):
     result = NoRegression().run(make_evidence(0.0, 0.0), POLICY)
     assert result.outcome == "failed"
-
-
-# --- records of version 1 -----------------------------------------------------------------------
-
-FIRST_STANDING = Standing(
-    (0.001, -0.001, -0.006),
-    ((1e-5, -2e-6, -3e-6), (-2e-6, 4e-6, 1e-6), (-3e-6, 1e-6, 9e-6)),
-    15_000, 3_900, 9, 0.005,
-)  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("standing", "training", "gain", "probability", "highest"),
-    [
-        (None, None, 0.003808140932163, 0.003663947413022, -0.003152791706065),
-        (None, -0.004, 0.003924510914416, 8.11985887670e-06, 0.0),
-        (FIRST_STANDING, None, 0.006822544554452, 3.16111145032e-05, 0.0),
-        (FIRST_STANDING, -0.004, 0.005809360216637, 1.193994576e-08, 0.0),
-    ],
-)
-def test_a_record_of_the_first_version_has_the_figures_of_its_time(
-    make_evidence, standing, training, gain, probability, highest
-):
-    evidence = make_evidence(
-        -0.006, 0.0064, standing=standing, gain_formula=1,
-        training=None if training is None else of_training(training),
-    )  # fmt: skip
-    stored = json.loads(TypeAdapter(Evidence).dump_json(evidence))
-    del stored["gain_formula"]
-    policy = POLICY.model_copy(update={"cost_of_change": 0.002})
-    found = expected_gain.judged(read(stored), policy)
-    assert found.gain == pytest.approx(gain, rel=1e-7)
-    assert found.probability == pytest.approx(probability, rel=1e-6)
-    assert found.highest == pytest.approx(highest, rel=1e-7)
-    now = expected_gain.judged(replace(evidence, gain_formula=expected_gain.FORMULA), POLICY)
-    assert now.gain != pytest.approx(gain, rel=1e-3)
