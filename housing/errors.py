@@ -3,6 +3,7 @@
 A message names the object and the next step.
 """
 
+from functools import partial
 from typing import Any, ClassVar
 
 
@@ -20,11 +21,7 @@ class HousingError(Exception):
         super().__init__(self.template.format(**facts))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.facts)
-
-
-def _rebuild(kind: type[HousingError], facts: dict[str, Any]) -> HousingError:
-    return kind(**facts)
+        return partial(type(self), **self.facts), ()
 
 
 # --- requests ------------------------------------------------------------------

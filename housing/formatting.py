@@ -38,11 +38,6 @@ def number(value: float) -> str:
     return MINUS + digits if value < 0 else digits
 
 
-def six_digits(value: float) -> str:
-    """Up to six significant digits."""
-    return f"{value:,.6g}".replace("-", MINUS)
-
-
 def signed(value: float, digits: int = 2) -> str:
     """A number with its sign and a fixed number of decimals: "+0.12"; zero has no sign."""
     text = f"{value:+.{digits}f}"

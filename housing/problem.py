@@ -32,7 +32,8 @@ KM_PER_DEGREE = 111.2
 """Length of a degree of latitude."""
 
 
-def _signed(value: float, digits: int = 6) -> str:
+def significant(value: float, digits: int = 6) -> str:
+    """Up to so many significant digits."""
     return f"{value:,.{digits}g}".replace("-", MINUS)
 
 
@@ -70,8 +71,8 @@ class Column:
         """A number with its unit: of "10,000 euros", 3.87 is "38,700 euros"."""
         first, _, rest = self.unit.partition(" ")
         if rest and first.replace(",", "").isdigit():
-            return f"{_signed(float(f'{value:.6g}') * int(first.replace(',', '')), 15)} {rest}"
-        return f"{_signed(value)} {self.unit_beside}".rstrip()
+            return f"{significant(float(f'{value:.6g}') * int(first.replace(',', '')), 15)} {rest}"
+        return f"{significant(value)} {self.unit_beside}".rstrip()
 
     @property
     def range(self) -> str:
@@ -252,7 +253,7 @@ class Location:
     def written(self, name: str, value: float) -> str:
         """A coordinate for people: "122.23° W", "37.88° N", "3.5 km"."""
         if self.kind == "planar":
-            return f"{_signed(value)} {self.unit}"
+            return f"{significant(value)} {self.unit}"
         positive, negative = ("E", "W") if name == self.columns[0] else ("N", "S")
         return f"{abs(value):.6g}° {negative if value < 0 else positive}"
 

@@ -3,25 +3,18 @@
 The command line registers progress bars, the flow a Prefect artifact; there are none by default.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Protocol
 
-
-class Listener(Protocol):
-    """Receives progress; must be quick. An exception ends the reporting code."""
-
-    def __call__(self, step: str, done: int, total: int, message: str) -> None:
-        """`done` of `total` units of `step` are finished; `total` 0 is unknown."""
-        ...
-
+Listener = Callable[[str, int, int, str], None]
+"""Receives progress; must be quick. An exception ends the reporting code."""
 
 _listeners: ContextVar[tuple[Listener, ...]] = ContextVar("listeners", default=())
 
 
 def report(step: str, done: int, total: int, message: str = "") -> None:
-    """Call all listeners."""
+    """Call all listeners: `done` of `total` units are finished; a `total` of 0 is unknown."""
     for listener in _listeners.get():
         listener(step, done, total, message)
 

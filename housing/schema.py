@@ -74,11 +74,7 @@ def fault_of(problem: Problem) -> str:
     return ""
 
 
-def _name() -> str:
-    return os.environ.get(VARIABLE) or dotenv_values(".env").get(VARIABLE) or DEFAULT
-
-
-MODULE = _name()
+MODULE = os.environ.get(VARIABLE) or dotenv_values(".env").get(VARIABLE) or DEFAULT
 PROBLEM = load_problem(MODULE)
 TABLE = PROBLEM.table
 LOCATION = PROBLEM.location

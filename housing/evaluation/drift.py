@@ -136,15 +136,15 @@ def adjusted(columns: Sequence[ColumnDrift]) -> tuple[ColumnDrift, ...]:
     return tuple(replace(c, q_value=float(q)) for c, q in zip(columns, q_values, strict=True))
 
 
-def found(drift: DriftReport, policy: DriftPolicy) -> tuple[ColumnDrift, ...]:
-    """Columns that drifted, largest effect first: enough rows, an effect, and not by chance.
+def found(columns: Sequence[ColumnDrift], policy: DriftPolicy) -> tuple[ColumnDrift, ...]:
+    """Those that drifted, largest effect first: enough rows, an effect, and not by chance.
 
     Among columns that are found, at most the share `policy.fdr` are expected to be false (as
     far as rows are independent).
     """
     there = [
         c
-        for c in drift.columns
+        for c in columns
         if min(c.rows, c.reference_rows) >= policy.min_rows
         and c.effect >= policy.min_effect
         and c.q_value <= policy.fdr

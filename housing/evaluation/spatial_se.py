@@ -138,11 +138,8 @@ def _kernels(corners: Integers, side: float) -> Iterator[Kernel]:
 def _bartlett(cells: Integers, steps: int) -> csr_array:
     """Weights of pairs of cells (m, 2), shape (m, m): along each axis 1 - distance / steps."""
     count = len(cells)
-    pairs = np.zeros((0, 2), dtype=np.int64)
-    if count:
-        near = cKDTree(cells).query_pairs(steps - 1, p=np.inf, output_type="ndarray")
-        pairs = near.astype(np.int64)
-    one, other = pairs.T
+    near = cKDTree(cells).query_pairs(steps - 1, p=np.inf, output_type="ndarray")
+    one, other = near.astype(np.int64).T
     weight = np.prod(1 - np.abs(cells[one] - cells[other]) / steps, axis=1)
     itself = np.arange(count)
     return csr_array(

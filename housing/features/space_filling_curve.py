@@ -18,8 +18,6 @@ def along_curve(positions: Floats) -> Integers:
 
     `positions` has shape (n, d); its first two columns count.
     """
-    if not len(positions):
-        return np.empty(0, dtype=np.int64)
     code = np.zeros(len(positions), dtype=np.uint64)
     for axis, values in enumerate(positions[:, :2].T):
         steps = _steps(values)

@@ -28,51 +28,47 @@ def with_corrections(evidence: Evidence, policy: GatePolicy) -> Evidence:
     """The evidence with the corrected error of each model."""
     ours, theirs = evidence.challenger, evidence.champion
     if theirs is None:
-        return replace(evidence, challenger=_not_selected(ours))
+        ours = _corrected(ours, ours.metrics, 0.0, 0.0, 0.0, NOT_SELECTED, 0)
+        return replace(evidence, challenger=ours)
     if evidence.comparison is None:
         return evidence
     found, noise = expected_gain.of_evidence(evidence), expected_gain.noise_of(evidence)
     before = 0 if evidence.standing is None else evidence.standing.comparisons
 
+    own = noise.test**2 / 2
+
     def on_all(model: ModelMetrics, belief: Belief) -> ModelMetrics:
-        own = noise.test**2 / 2
-        error = _without(model.metrics, belief.mean[-1], belief.covariance[-1, -1], own)
-        return _with_corrected(model, error, ALL, before + 1)
+        mean, variance = belief.mean[-1], belief.covariance[-1, -1]
+        return _corrected(model, model.metrics, mean, variance, own, ALL, before + 1)
 
     champion, reuse = on_all(theirs, found.champion), evidence.holdout_reuse
     if reuse is not None and reuse.fresh is not None and reuse.fresh_rows >= policy.min_test_rows:
         share = reuse.fresh_rows / evidence.test_rows
         mean, variance = expected_gain.on_fresh_rows(found, noise, share)
-        error = _without(reuse.fresh, mean, variance, noise.test**2 / 2 / share)
-        champion = _with_corrected(theirs, error, UNUSED, before + 1)
+        champion = _corrected(theirs, reuse.fresh, mean, variance, own / share, UNUSED, before + 1)
     return replace(evidence, challenger=on_all(ours, found.challenger), champion=champion)
 
 
-def _not_selected(model: ModelMetrics) -> ModelMetrics:
-    return _with_corrected(model, _without(model.metrics, 0.0, 0.0, 0.0), NOT_SELECTED, 0)
-
-
-def _with_corrected(
-    model: ModelMetrics, error: tuple[Metrics, Interval, float] | None, source: str, verdicts: int
+def _corrected(
+    model: ModelMetrics,
+    shown: Metrics | None,
+    mean: Any,
+    variance: Any,
+    own: float,
+    source: str,
+    verdicts: int,
 ) -> ModelMetrics:
-    if error is None:
-        return model
-    shown, interval, bias = error
-    return replace(model, corrected=CorrectedError(interval, source, shown.rows, bias, verdicts))
-
-
-def _without(
-    shown: Metrics | None, mean: Any, variance: Any, own: float
-) -> tuple[Metrics, Interval, float] | None:
-    """The shown errors, the corrected deciding one, and the share by which that was too low."""
+    """The model with its corrected error, from the shown ones; see `correction`."""
     if shown is None:
-        return None
+        return model
     error = shown.error
     half = (error.upper - error.value) / error.value if error.value > 0 else 0.0
     factor, half = (float(each) for each in correction(half, error.confidence, mean, variance, own))
     value = error.value * factor
     limits = max(value * (1 - half), 0.0), value * (1 + half)
-    return shown, Interval(value, *limits, error.confidence), 1 - 1 / factor
+    interval = Interval(value, *limits, error.confidence)
+    corrected = CorrectedError(interval, source, shown.rows, 1 - 1 / factor, verdicts)
+    return replace(model, corrected=corrected)
 
 
 def correction(half: Any, confidence: float, mean: Any, variance: Any, own: Any) -> tuple[Any, Any]:

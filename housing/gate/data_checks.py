@@ -161,10 +161,10 @@ class DriftFound:
 
     name = "drift"
 
-    OUTCOMES: Mapping[DriftAction, CheckOutcome] = {
-        "report": "passed",
-        "inconclusive": "inconclusive",
-        "keep": "failed",
+    ACTIONS: Mapping[DriftAction, tuple[CheckOutcome, str]] = {
+        "report": ("passed", "The policy only reports drift."),
+        "inconclusive": ("inconclusive", "The policy does not decide on drifted rows."),
+        "keep": ("failed", "The policy keeps the champion on drifted rows."),
     }
 
     def run(self, evidence: Evidence, policy: GatePolicy) -> CheckResult:
@@ -175,7 +175,9 @@ class DriftFound:
         if not compared:
             message = "There are no rows to compare with the champion's training rows."
             return CheckResult(self.name, "not applicable", message)
-        drifted = {d.current: columns for d in compared if (columns := found(d, policy.drift))}
+        drifted = {
+            d.current: columns for d in compared if (columns := found(d.columns, policy.drift))
+        }
         figures = {
             current: {f"{c.column} ({c.kind})": c.effect for c in columns}
             for current, columns in drifted.items()
@@ -190,12 +192,7 @@ class DriftFound:
         described = " ".join(
             self._described(current, columns) for current, columns in drifted.items()
         )
-        ending = {
-            "report": "The policy only reports drift.",
-            "inconclusive": "The policy does not decide on drifted rows.",
-            "keep": "The policy keeps the champion on drifted rows.",
-        }[policy.drift_action]
-        outcome = self.OUTCOMES[policy.drift_action]
+        outcome, ending = self.ACTIONS[policy.drift_action]
         limit = f"Distances from {policy.drift.min_effect:g} on count, if beyond chance."
         message = f"{described.removesuffix('.')} ({DISTANCE}). {limit} {ending}"
         return CheckResult(self.name, outcome, message, figures)

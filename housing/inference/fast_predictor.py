@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from sklearn._loss.link import IdentityLink
 from sklearn.ensemble import (
@@ -46,7 +45,7 @@ CHECKED_ROWS = 100
 
 def predictor(model: Any, threads: int = 1) -> "Predictor":
     """The fastest predictor of a fitted model; `threads` share a batch."""
-    return Predictor(model, _parts(model) or (), threads)
+    return Predictor(model, _parts(model), threads)
 
 
 def checked_predictor(model: Any, rows: pd.DataFrame, threads: int = 1) -> "Predictor":
@@ -60,13 +59,12 @@ def mean_of(members: Floats) -> Floats:
     return schema.in_range(members.mean(axis=0))
 
 
-def predict_members(model: Any, frame: pd.DataFrame, threads: int = 1) -> Floats:
+def predict_members(model: Any, frame: pd.DataFrame) -> Floats:
     """What each model of a mean predicts of a frame's rows, shape (models, n); of one: (1, n).
 
     As they are: only their mean (`mean_of`) is held in the target's range.
     """
-    fast = checked_predictor(model, frame.iloc[:CHECKED_ROWS], threads)
-    return fast.each(columns_of_frame(frame))
+    return checked_predictor(model, frame.iloc[:CHECKED_ROWS]).each(columns_of_frame(frame))
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,21 +90,17 @@ class Part:
         return np.array([_predict(model, values) for model in self.models], dtype=np.float64)
 
 
-def _parts(model: Any) -> tuple[Part, ...] | None:
-    """A model's pipelines by what they share; None where one cannot be read."""
+def _parts(model: Any) -> tuple[Part, ...]:
+    """A model's pipelines by what they share; none where one cannot be read."""
+    last = model[-1] if isinstance(model, Pipeline) and len(model.steps) > 1 else model
+    if isinstance(last, VotingRegressor) and last.weights is not None:
+        return ()
     if isinstance(model, VotingRegressor):
         found = [_parts(each) for each in model.estimators_]
-        if model.weights is not None or any(part is None for part in found):
-            return None
-        return tuple(part for parts in found if parts is not None for part in parts)
-    if not isinstance(model, Pipeline) or len(model.steps) < 2:
-        return None
-    last = model[-1]
-    if isinstance(last, VotingRegressor) and last.weights is not None:
-        return None
-    features = ArrayFeatures.of(model[:-1])
+        return tuple(part for parts in found for part in parts) if all(found) else ()
+    features = None if last is model else ArrayFeatures.of(model[:-1])
     if features is None:
-        return None
+        return ()
     models = tuple(models_of(last))
     boosted = all(_has_plain_trees(each) for each in models)
     trees = (Trees.of(models), BinnedTrees.of(models)) if boosted else (None, None)
@@ -303,13 +297,9 @@ class BinnedTrees:
             read.append((index, _baseline(model), tuple(tree for (tree,) in model._predictors)))
         return cls(tuple(mappers), tuple(read))
 
-    def binned(self, X: Floats) -> list[npt.NDArray[np.uint8]]:
-        """The bytes of each value by each mapper, shape (n, features)."""
-        return [np.ascontiguousarray(mapper.transform(X)) for mapper in self.mappers]
-
     def each(self, X: Floats) -> Floats:
         """Predictions of each model, shape (models, n)."""
-        binned = self.binned(X)
+        binned = [np.ascontiguousarray(mapper.transform(X)) for mapper in self.mappers]
         predicted = np.empty((len(self.models), len(X)))
         for values, (index, baseline, trees) in zip(predicted, self.models, strict=True):
             values[:] = baseline

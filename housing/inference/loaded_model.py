@@ -15,18 +15,16 @@ import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter
 from sqlalchemy.engine import Row
-from threadpoolctl import threadpool_limits
 
 from housing import schema
 from housing.array_types import Floats, Integers, Mask
 from housing.errors import BlobMissing, HousingError
-from housing.formatting import six_digits
 from housing.inference.calibration import Calibration, build, group_matrix
 from housing.inference.columns import Columns, columns_of
 from housing.inference.fast_predictor import checked_predictor, mean_of, predict_members
 from housing.inference.training_index import TrainingIndex, distances
 from housing.keys import KEY_COLUMN, Keys
-from housing.problem import MARK
+from housing.problem import MARK, significant
 from housing.schema import CHALLENGER
 from housing.store.data import batches, datasets
 from housing.store.data.segments import get_table, to_frame
@@ -145,8 +143,8 @@ class LoadedModel:
                 continue
             low, high = self.calibration.ranges.get(name, (np.inf, -np.inf))
             found.append(
-                f"{column.label} {six_digits(value)} is outside what the model was trained on, "
-                f"{six_digits(low)} to {six_digits(high)} {column.unit}"
+                f"{column.label} {significant(value)} is outside what the model was trained on, "
+                f"{significant(low)} to {significant(high)} {column.unit}"
             )
         if predictions.far[at] and schema.LOCATION:
             away = predictions.distance[at]
@@ -266,7 +264,7 @@ def out_of_fold(store: Store, model: Row[Any], train: pd.DataFrame) -> Floats | 
 
     For a large table the search stores those of a sample; the others are NaN.
     """
-    digest = getattr(model, "out_of_fold", None)
+    digest = model.out_of_fold
     if digest is None:
         return None
     try:
@@ -277,8 +275,3 @@ def out_of_fold(store: Store, model: Row[Any], train: pd.DataFrame) -> Floats | 
         raise
     found = kept.reindex(train[KEY_COLUMN]).to_numpy(dtype=np.float64)
     return None if np.isnan(found).all() else found
-
-
-def single_threaded() -> Any:
-    """Limit numeric libraries to one thread: a server uses several cores by several workers."""
-    return threadpool_limits(limits=1)

@@ -16,7 +16,7 @@ from housing.formatting import percent
 from housing.monitoring.options import MIN_UPSTREAM_ROWS, MonitorOptions
 from housing.monitoring.signals import Signal
 from housing.quality.profile import unit_slip
-from housing.records import ColumnDrift, DriftReport
+from housing.records import ColumnDrift
 from housing.schema import CATALOGUE, CATEGORIES, FEATURES, NUMBERS, WORDING, written
 
 PREDICTIONS = "predictions"
@@ -39,8 +39,7 @@ def drift_signals(
     names = [name for name in FEATURES if name in current.columns]
     measured = measure_drift(reference[names], current[names], names=("training rows", "now"))
     every = adjusted([*measured.columns, number_drift(PREDICTIONS, *predictions)])
-    whole = DriftReport("", "", len(reference), len(current), every)
-    fired = found(whole, options.drift)
+    fired = found(every, options.drift)
     return [_signal(column, column in fired, options) for column in every]
 
 

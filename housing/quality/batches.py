@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from statistics import median
 
-from housing.formatting import percent, six_digits
+from housing.formatting import percent
+from housing.problem import significant
 from housing.quality.policy import QualityPolicy
 from housing.quality.profile import profile_columns, unit_slip
 from housing.quality.rows import Validated
@@ -101,7 +102,7 @@ def unit_slips(validated: Validated, history: BatchHistory, policy: QualityPolic
         power = unit_slip(before, quartiles, policy.unit_tolerance)
         if power and abs(power) <= policy.max_unit_power:
             factor, way = f"{10 ** abs(power):,}", "large" if power > 0 else "small"
-            here, there = six_digits(quartiles[1]), six_digits(before[1])
+            here, there = significant(quartiles[1]), significant(before[1])
             unit = CATALOGUE[name].unit
             yield (
                 f"unit: {name} has the median {here} where the dataset has "
@@ -159,7 +160,7 @@ def _locations(now: Json, before: Json, policy: QualityPolicy) -> Iterator[str]:
         spread = usual["q75"] - usual["q25"]
         shift = now[name]["median"] - usual["median"]
         if spread > 0 and abs(shift) > policy.max_location_shift * spread:
-            here, there = (six_digits(facts["median"]) for facts in (now[name], usual))
+            here, there = (significant(facts["median"]) for facts in (now[name], usual))
             yield (
                 f"location: {name} has the median {here} where the dataset "
                 f"has {there}: {abs(shift) / spread:.1f} interquartile ranges away"

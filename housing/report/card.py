@@ -11,8 +11,9 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from housing import schema
-from housing.formatting import six_digits, unbroken
+from housing.formatting import unbroken
 from housing.gate.evidence import CorrectedError
+from housing.problem import significant
 from housing.records import Interval, Metrics, UnseenPlaces
 from housing.report.run_page import environment, page
 from housing.schema import CATALOGUE, COORDINATES, LOCATION, WORDING
@@ -144,4 +145,4 @@ def _in_training(f: CardFacts, name: str) -> str:
 def _value(name: str, value: float) -> str:
     if LOCATION is not None and name in COORDINATES:
         return LOCATION.written(name, value)
-    return six_digits(value)
+    return significant(value)

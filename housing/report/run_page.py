@@ -162,7 +162,7 @@ def _gate_plots(report: RunReport) -> dict[str, Any]:
     if evidence is None or policy is None:
         return {**dict.fromkeys(("forest", "characteristic", "drift", "drifted")), "reuse": reuse}
     effect = None if evidence.comparison is None else evidence.comparison.effect
-    drifted = [(c, d) for d in evidence.drift for c in found(d, policy.drift)]
+    drifted = [(c, d) for d in evidence.drift for c in found(d.columns, policy.drift)]
     return {
         "forest": gate_plots.forest(evidence, policy),
         "characteristic": could and gate_plots.characteristic(could, effect),

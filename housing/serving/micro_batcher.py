@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from housing.inference.columns import Columns
-from housing.inference.loaded_model import LoadedModel, Predictions, single_threaded
+from housing.inference.loaded_model import LoadedModel, Predictions
 
 LARGE = 64
 """Rows from which on a request is predicted alone; also the most rows of a batch."""
@@ -32,14 +33,14 @@ class _Waiting:
 
 
 class MicroBatcher:
-    """Predicts for the requests of one event loop."""
+    """Predicts for the requests of one event loop. A model has one thread, as there are workers."""
 
     def __init__(self) -> None:
-        self._small = ThreadPoolExecutor(1, "predict-small", initializer=single_threaded)
-        self._large = ThreadPoolExecutor(1, "predict-large", initializer=single_threaded)
+        self._small = ThreadPoolExecutor(1, "predict-small", threadpool_limits, (1,))
+        self._large = ThreadPoolExecutor(1, "predict-large", threadpool_limits, (1,))
         self._waiting: list[_Waiting] = []
         self._busy = False
-        self._limits = single_threaded()  # of the event loop's thread
+        self._limits = threadpool_limits(1)  # of the event loop's thread
 
     async def predict(self, served: LoadedModel, columns: Columns, rows: int) -> Predictions:
         """Predictions of `served` for `rows` rows."""

@@ -14,9 +14,10 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from housing.inference.columns import Columns, frame_of
-from housing.inference.loaded_model import LoadedModel, Predictions, single_threaded
+from housing.inference.loaded_model import LoadedModel, Predictions
 from housing.keys import KEY_COLUMN, keys_of_ids, keys_of_values
 from housing.problem import MARK
 from housing.schema import FEATURES
@@ -91,7 +92,7 @@ class PredictionLog:
             self._thread.join(timeout=30)
 
     def _run(self) -> None:
-        single_threaded()
+        threadpool_limits(1)  # of this thread
         self._shadow()  # load it before the first request
         while not self._stopping.wait(self._options.log_seconds):
             self._write_and_expire()

@@ -66,7 +66,7 @@ class Curve:
 def learning(X: pd.DataFrame, y: npt.ArrayLike, candidate: Candidate, plan: SearchPlan) -> Curve:
     """Error against the number of training rows; X has shape (n, features), y (n,)."""
     X, labels, options = _of_the_search(X, y, candidate, plan)
-    model = pipeline(candidate, plan.seed, FAMILIES, plan.exclude_features)
+    model = pipeline(candidate, plan.seed, without=plan.exclude_features)
     with one_thread_each(plan.workers):
         found = learning_curve(
             model, X, labels, train_sizes=SIZES, shuffle=True, random_state=plan.seed, **options
@@ -99,7 +99,7 @@ def validation(
             why=f"parameters of {candidate.family} that have one: {there}.",
         )
     X, labels, options = _of_the_search(X, y, candidate, plan)
-    model = pipeline(candidate, plan.seed, FAMILIES, plan.exclude_features)
+    model = pipeline(candidate, plan.seed, without=plan.exclude_features)
     with one_thread_each(plan.workers):
         found = validation_curve(
             model, X, labels, param_name=name, param_range=known[name], **options
@@ -140,8 +140,8 @@ def _errors(scores: Floats) -> tuple[tuple[float, ...], ...]:
 
 def _gap(train: float, validation: float) -> str:
     gap = 1 - train / validation
-    kind = "overfitting" if gap >= OVERFITS else "underfitting" if gap <= UNDERFITS else "neither "
-    kind = "neither over- nor underfitting" if kind == "neither " else kind
+    over, under = gap >= OVERFITS, gap <= UNDERFITS
+    kind = "overfitting" if over else "underfitting" if under else "neither over- nor underfitting"
     return f"{percent(gap)} lower: {kind}"
 
 

@@ -34,10 +34,6 @@ def _missing(package: str) -> str:
     return ""
 
 
-def _constant_cost(_parameters: Mapping[str, Any]) -> float:
-    return 0.1
-
-
 @dataclass(frozen=True)
 class ModelFamily:
     """A model family.
@@ -56,7 +52,7 @@ class ModelFamily:
     build: Callable[[int], Pipeline]
     explanation: str
     space: Mapping[str, Any] = field(default_factory=dict)
-    cost: Callable[[Mapping[str, Any]], float] = _constant_cost
+    cost: Callable[[Mapping[str, Any]], float] = lambda _parameters: 0.1
     extra: str = ""
     trusted: tuple[str, ...] = ()
     most_rows: int = EVERY_ROW

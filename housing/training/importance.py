@@ -16,8 +16,7 @@ from sklearn.pipeline import Pipeline
 from housing.array_types import Floats
 from housing.features.preprocess import group_of, groups_of
 from housing.records import Candidate, UnseenPlaces
-from housing.training.candidates import FAMILIES, pipeline
-from housing.training.families import ModelFamily
+from housing.training.candidates import pipeline
 from housing.training.search_config import SearchPlan
 from housing.training.unseen_places import unseen_places
 from housing.training.workers import one_thread
@@ -39,20 +38,12 @@ class Importances:
     unseen: UnseenPlaces | None = None  # measured beside them, with the same fit
 
 
-def importances(
-    candidate: Candidate,
-    plan: SearchPlan,
-    X: pd.DataFrame,
-    y: Floats,
-    families: Mapping[str, ModelFamily] = FAMILIES,
-) -> Importances:
+def importances(candidate: Candidate, plan: SearchPlan, X: pd.DataFrame, y: Floats) -> Importances:
     """Fit a candidate on a part of the rows, shape (n, features), and shuffle another part."""
     order = np.random.default_rng(plan.seed).permutation(len(X))[:ROWS]
     validation = order[: max(1, int(len(order) * VALIDATION))]
     train = order[len(validation) :] if len(order) > len(validation) else validation
-    model, other = (
-        pipeline(candidate, plan.seed, families, plan.exclude_features) for _ in range(2)
-    )
+    model, other = (pipeline(candidate, plan.seed, without=plan.exclude_features) for _ in range(2))
     with one_thread():
         model.fit(X.iloc[train], y[train])
         shown = validation[:SHUFFLED_ROWS]

@@ -111,14 +111,9 @@ def in_search_space(
     )
 
 
-def expected_seconds(
-    candidates: Sequence[Candidate],
-    rows: int,
-    plan: SearchPlan,
-    families: Mapping[str, ModelFamily] = FAMILIES,
-) -> float:
+def expected_seconds(candidates: Sequence[Candidate], rows: int, plan: SearchPlan) -> float:
     """Estimated wall time of scoring `candidates` on `rows` rows, from the families' `cost`."""
-    costs = sum(families[c.family].cost(c.parameters) for c in candidates)
+    costs = sum(FAMILIES[c.family].cost(c.parameters) for c in candidates)
     share = min(rows, plan.rows) * (plan.folds - 1) / plan.folds / 10_000
     return costs * share * plan.folds / plan.workers
 

@@ -29,9 +29,6 @@ from housing.features.statistics import NEAREST
 from housing.inference.onnx.graph import DOUBLE, INT64, NoOnnxForm, Tensor, rounded
 from housing.store.models.onnx_format import MISSING
 
-Texts = list[Tensor]
-"""Categories: one tensor (rows, 1) a column."""
-
 Columns = dict[str, Tensor]
 
 

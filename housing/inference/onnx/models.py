@@ -38,8 +38,8 @@ def predicted(fitted: Any, values: Any) -> Any:
 
     Raises NoOnnxForm with the name of a class that has no form.
     """
-    for name, form in MODELS.items():
-        if any(f"{kind.__module__}.{kind.__qualname__}" == name for kind in type(fitted).__mro__):
+    for kind in type(fitted).__mro__:
+        if form := MODELS.get(_name(kind)):
             return form(fitted, values)
     raise NoOnnxForm(f"{type(fitted).__name__} has none")
 
