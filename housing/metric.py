@@ -1,7 +1,7 @@
 """The deciding metrics: the names, labels and units of a model's error.
 
-Each is the mean of a loss over rows, to a power: RMSE is the root of a mean square. Not here: the
-losses themselves (`evaluation.metrics`), which need NumPy.
+Each is the mean of a loss over rows, to a power: RMSE is the root of a mean square. The losses
+(`evaluation.metrics`) need NumPy.
 """
 
 import re

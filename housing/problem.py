@@ -1,8 +1,7 @@
 """The types that describe a table and its model: what a team writes for its own table.
 
 A problem is a package outside or inside the project whose module has `PROBLEM = Problem(...)`;
-HOUSING_PROBLEM names that module. Not here: any table (`housing.problems`), and how a table is
-processed.
+HOUSING_PROBLEM names that module.
 """
 
 from collections.abc import Callable, Mapping

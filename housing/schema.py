@@ -1,7 +1,6 @@
 """The table of the problem in force: its columns by role, from the module HOUSING_PROBLEM names.
 
-Dtypes, row rules, SQL, documentation and forms derive from this catalogue. Not here: any table
-(`housing.problems`), and how a row is processed.
+Dtypes, row rules, SQL, documentation and forms derive from this catalogue.
 """
 
 import os

@@ -1,7 +1,4 @@
-"""Errors of one model on one test set with their intervals, and the losses of each metric.
-
-Comparing two models belongs to `compare`; whether a figure is good enough belongs to the gate.
-"""
+"""Errors of one model on one test set with their intervals, and the losses of each metric."""
 
 import numpy as np
 from scipy.special import stdtrit

@@ -1,7 +1,6 @@
 """A fitted preprocessing step as functions of plain arrays: the same features without frames.
 
-A transformer's class decides, not the name of its step. Belongs here: how each fitted kind of
-transformer computes. Not here: models (`inference.fast_predictor`).
+A transformer's class decides, not the name of its step.
 """
 
 from collections.abc import Callable, Iterator, Sequence

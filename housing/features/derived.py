@@ -1,8 +1,4 @@
-"""Columns computed from other columns of the same row: one pure function each, one registry row.
-
-Belongs here: arithmetic that a row can do on its own. Not here: what is learnt from other rows
-(`spatial`), and how a column is imputed, scaled or encoded (`preprocess`).
-"""
+"""Columns computed from other columns of the same row: one pure function each, one registry row."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,8 +1,5 @@
 """Finds the training rows around a row: transformers that store training rows and labels.
 
-Belongs here: which rows are neighbours. Not here: which columns are given (`preprocess`), what is
-computed from neighbours (`statistics`), features of the coordinates alone (`spatial`, `derived`).
-
 Leak-free by construction: a row never sees a training row with the very same inputs, and so never
 its own label, be it in `fit_transform`, in `transform` or in the server. Training rows with the
 same inputs are one row with their mean label, so hiding one hides all. A row that was

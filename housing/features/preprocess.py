@@ -2,8 +2,7 @@
 
 `reference_preprocessor` imputes and scales, for any model; `searched_pipeline` does so in steps
 that a search may replace; `tree_preprocessor` leaves gaps, and can add features of neighbouring
-rows. Not here: how a single feature is computed. Both take frames of
-the table's features and end in float64 with `get_feature_names_out`.
+rows. Both take frames of the table's features and end in float64 with `get_feature_names_out`.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence

@@ -1,7 +1,7 @@
 """Numbers rounded to float32: last bits, which another library or unit may change, decide nothing.
 
-Belongs here: the rounding, and the preprocessing step that ends with it. Trees cut between two
-training values however near each other they are; unrounded, they learn the noise of arithmetic.
+Trees cut between two training values however near each other they are; unrounded, they learn the
+noise of arithmetic.
 """
 
 from typing import Any

@@ -1,8 +1,6 @@
 """Transformers of coordinates that learn from the training rows.
 
-Belongs here: similarity to clusters of rows, and other functions of the location. Each learns
-in `fit` only, so that a cross-validation fold never sees the rows it is scored on. Not here: which
-columns are coordinates.
+Each learns in `fit` only, so that a cross-validation fold never sees the rows it is scored on.
 """
 
 from typing import Any, Self

@@ -1,8 +1,4 @@
-"""Statistics of a row's nearest training rows: pure functions, one registry row a group.
-
-Belongs here: what is computed from neighbours once they are found. Not here: how they are found,
-and why a row is never among its own neighbours (`neighbours`).
-"""
+"""Statistics of a row's nearest training rows: pure functions, one registry row a group."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

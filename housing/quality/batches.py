@@ -1,8 +1,8 @@
 """Batch rules: when a whole delivery is quarantined, although single rows may look fine.
 
 The defaults quarantine what is almost surely a mistake (another unit, a cut file, a shuffled
-column), and accept what is merely unusual, such as the rows of one region alone. Row rules
-belong in `rows`; statistical drift belongs in the gate, which can weigh it.
+column), and accept what is merely unusual, such as the rows of one region alone. Statistical drift
+belongs in the gate, which can weigh it.
 """
 
 from collections.abc import Iterator, Mapping

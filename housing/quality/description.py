@@ -1,7 +1,6 @@
 """How the columns of a table are distributed and related: what one looks at before modelling.
 
-Pure arithmetic on a validated frame. Facts by which batches are judged are in `quality.profile`;
-pictures of these are in `report.data_page`.
+Pure arithmetic on a validated frame. Facts by which batches are judged are in `quality.profile`.
 """
 
 from collections.abc import Mapping, Sequence

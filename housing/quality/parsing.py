@@ -1,7 +1,6 @@
 """From delivered values to typed ones, a whole column at a time, with a mask for each fault.
 
-A clean column takes one vectorised cast; only others are parsed value by value. The rules
-themselves belong in `values`.
+A clean column takes one vectorised cast; only others are parsed value by value.
 """
 
 from typing import NamedTuple

@@ -1,7 +1,4 @@
-"""A table's profile: a few statistics per column, small enough for SQL; batches are judged by it.
-
-Statistical tests of drift between two tables belong in `evaluation`.
-"""
+"""A table's profile: a few statistics a column, small enough for SQL; batches are judged by it."""
 
 import math
 from collections.abc import Iterable

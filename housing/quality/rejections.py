@@ -1,7 +1,4 @@
-"""Rejected rows: the table that quarantine keeps, counts by rule, and an example of each.
-
-Which rows are rejected belongs in `rows`.
-"""
+"""Rejected rows: the table that quarantine keeps, counts by rule, and an example of each."""
 
 from collections import Counter
 from collections.abc import Sequence

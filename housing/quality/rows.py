@@ -1,7 +1,6 @@
 """Row rules: which delivered rows are accepted, and why each other row is rejected.
 
-A row that breaks several rules is rejected for the first, in catalogue order. Rules about single
-values belong in `values`, what becomes of a whole batch in `batches`.
+A row that breaks several rules is rejected for the first, in catalogue order.
 """
 
 from collections.abc import Callable, Mapping

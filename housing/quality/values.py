@@ -1,7 +1,7 @@
 """Value rules: what a field of each column may hold, and the message for a value that breaks one.
 
 Delivered files, files to predict, requests and labels are checked by these rules and get these
-messages. Reading text as numbers belongs in `parsing`, rules about whole rows in `rows`.
+messages.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,4 @@
-"""The model families and baselines of the problem in force, and their pipelines.
-
-Not here: how candidates are drawn, scored or refitted.
-"""
+"""The model families and baselines of the problem in force, and their pipelines."""
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache

@@ -1,6 +1,6 @@
 """Learning and validation curve of a candidate, by scikit-learn, with what each shows.
 
-The rows, folds and seed are those of a search. Not here: pictures (`report.plots`).
+The rows, folds and seed are those of a search.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """Chooses the candidates whose mean is the challenger, by their out-of-fold predictions.
 
 Greedy selection with replacement: Caruana, Niculescu-Mizil, Crew, Ksikes (2004), Ensemble Selection
-from Libraries of Models. The test side is not used. Not here: how models are fitted (`fit`).
+from Libraries of Models. The test side is not used.
 """
 
 from collections import Counter

@@ -1,7 +1,4 @@
-"""A model family: a builder, a search space, and what its library needs.
-
-Not here: the families of a problem, and how candidates are drawn, scored or refitted.
-"""
+"""A model family: a builder, a search space, and what its library needs."""
 
 import re
 from collections.abc import Callable, Mapping

@@ -1,8 +1,4 @@
-"""Fits the candidates that a search chose, and measures facts about the fitted model.
-
-Belongs here: the refit, ensembles, baselines, importances, golden rows. Not here: scoring on
-the test side (`evaluation`) and keeping a model (`store`).
-"""
+"""Fits the candidates that a search chose, and the baselines; chooses a model's golden rows."""
 
 import platform
 import sys

@@ -1,7 +1,4 @@
-"""What a fitted model computes of the table's columns: each feature, its inputs and definition.
-
-Belongs here: reading that from fitted steps. Not here: how a feature is computed (`features`).
-"""
+"""What a fitted model computes of the table's columns: each feature, its inputs and definition."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

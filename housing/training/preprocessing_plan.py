@@ -2,7 +2,7 @@
 
 Each preprocessing step is fitted on a sample of the training side: its output columns, their units
 and gaps are shown, and a column that says nothing, repeats another or is a sign of leakage ends the
-run. Not here: what a step consists of (`features.preprocess`).
+run.
 """
 
 import json

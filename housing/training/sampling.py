@@ -2,8 +2,7 @@
 
 Candidates are those of scikit-learn's ParameterGrid over the families' grids; or those of its
 ParameterSampler over the union of their spaces, or over each in turn where wall time is the limit,
-then the best of earlier runs. Not here: the spaces (`candidates`), and how candidates are scored
-(`search`).
+then the best of earlier runs.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,6 +1,6 @@
 """The work of a worker: compute the features of a fold, fit a candidate on them, score it.
 
-Functions of plain arguments that run in any process. Not here: which of them run (`search`).
+Functions of plain arguments that run in any process.
 """
 
 import json

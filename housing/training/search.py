@@ -3,8 +3,7 @@
 With `prune_margin` 0 and no limit of wall time, candidates and scores are those of scikit-learn's
 RandomizedSearchCV over the union of the families' spaces, or of GridSearchCV. Beyond them, scores
 are handed over at once, a search resumes, features are computed once a fold, and each worker has
-one thread. Not here: the candidates (`sampling`), the pruning rule (`pruning`), the ensemble
-(`ensemble`), and where scores are kept (the caller).
+one thread.
 """
 
 import time

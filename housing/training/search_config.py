@@ -2,8 +2,6 @@
 
 `housing.settings` imports this module, so families and features (scikit-learn) are imported only
 where a value is checked or a key is made.
-
-Not here: the spaces themselves (`candidates`) and how candidates are made from them (`search`).
 """
 
 import json

@@ -1,7 +1,7 @@
 """Worker processes of one thread each, which never outlive the process that started them.
 
 One thread, because two boosters with two threads each on two cores are several times slower than
-with one, and because sums in another order are other sums. Not here: what the workers compute.
+with one, and because sums in another order are other sums.
 """
 
 import logging

@@ -2,7 +2,6 @@
 
 A function of arrays that is called with tensors adds its operations to the graph: the ONNX form of
 a feature is its NumPy form. What has no operation here raises `NoOnnxForm` and names itself.
-Belongs here: operations. Not here: what estimators compute (`features`, `models`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
