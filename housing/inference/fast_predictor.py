@@ -68,7 +68,7 @@ def predict_members(model: Any, frame: pd.DataFrame) -> Floats:
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class ModelGroup:
     """Models that share their features."""
 
     features: ArrayFeatures
@@ -90,7 +90,7 @@ class Part:
         return np.array([_predict(model, values) for model in self.models], dtype=np.float64)
 
 
-def _parts(model: Any) -> tuple[Part, ...]:
+def _parts(model: Any) -> tuple[ModelGroup, ...]:
     """A model's pipelines by what they share; none where one cannot be read."""
     last = model[-1] if isinstance(model, Pipeline) and len(model.steps) > 1 else model
     if isinstance(last, VotingRegressor) and last.weights is not None:
@@ -104,7 +104,7 @@ def _parts(model: Any) -> tuple[Part, ...]:
     models = tuple(models_of(last))
     boosted = all(_has_plain_trees(each) for each in models)
     trees = (Trees.of(models), BinnedTrees.of(models)) if boosted else (None, None)
-    return (Part(features, models, *trees),)
+    return (ModelGroup(features, models, *trees),)
 
 
 def _has_plain_trees(model: Any) -> bool:
@@ -131,7 +131,7 @@ class Predictor:
     """Predicts with one fitted model."""
 
     model: Any
-    parts: tuple[Part, ...] = ()  # none: the model predicts itself
+    parts: tuple[ModelGroup, ...] = ()  # none: the model predicts itself
     threads: int = 1
 
     def predict(self, columns: Columns) -> Floats:
@@ -155,7 +155,7 @@ class Predictor:
             (sum(len(part.models) for part in self.parts), len(columns[schema.FEATURES[0]]))
         )
 
-        def fill(part: Part, first: int, rows: Integers, values: Floats) -> None:
+        def fill(part: ModelGroup, first: int, rows: Integers, values: Floats) -> None:
             predicted[first : first + len(part.models), rows] = part.each(values)
 
         self._each_block(columns, fill)
@@ -170,7 +170,7 @@ class Predictor:
             ]
         found: dict[int, list[tuple[Integers, Floats]]] = {}
 
-        def keep(_: Part, first: int, rows: Integers, values: Floats) -> None:
+        def keep(_: ModelGroup, first: int, rows: Integers, values: Floats) -> None:
             found.setdefault(first, []).append((rows, values))
 
         self._each_block(columns, keep)

@@ -107,6 +107,6 @@ def _keep(store: Store, model: Any, X: pd.DataFrame, row: Row[Any]) -> None:
     with store.read() as connection:
         was_copied = onnx_copies.digests(connection, row.id)
     if was_copied:
-        from housing.inference.onnx.copies import store_copy  # slow to import
+        from housing.inference.onnx.convert import store_copy  # slow to import
 
         store_copy(store, row, model)

@@ -44,7 +44,9 @@ def back_up(store: Store, model: int) -> int:
     with store.read() as connection:
         row = registry.model(connection, model)
         found = parts.parts(connection, datasets.get(connection, row.version).batches)
-    from housing.inference.onnx.copies import store_copy  # slow to import, and no rollback needs it
+    from housing.inference.onnx.convert import (
+        store_copy,  # slow to import, and no rollback needs it
+    )
 
     fitted = artifacts.get_model(store, row.artifact)
     # Servers need the calibration within a second of the promotion: compute it before.

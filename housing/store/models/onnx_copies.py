@@ -1,7 +1,7 @@
 """ONNX copies of promoted models, for the day on which the libraries have changed.
 
 A copy is a blob beside the model's own artifact, signed and checked in the same way.
-`inference.onnx.copies` makes it.
+`inference.onnx.convert` makes it.
 """
 
 from collections.abc import Mapping, Sequence

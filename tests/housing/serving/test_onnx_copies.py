@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from housing import schema
 from housing.inference.columns import columns_of_frame
 from housing.inference.loaded_model import load
-from housing.inference.onnx import copies
-from housing.inference.onnx.copies import store_copy
+from housing.inference.onnx import convert
+from housing.inference.onnx.convert import store_copy
 from housing.operations import backup
 from housing.pipeline import promote, rollback_readiness
 from housing.problems.california.simulated.scenarios import simulate
@@ -169,7 +169,7 @@ def test_what_cannot_be_copied_is_named_and_promoted(
     assert _copy(own_store, 2).artifact is None
     assert "there is none: " in load(own_store, 2).onnx_copy
     assert store_copy(own_store, row, object()) == "object has none"
-    monkeypatch.setattr(copies, "MOST_ROWS", row.train_rows - 1)
+    monkeypatch.setattr(convert, "MOST_ROWS", row.train_rows - 1)
     promote.back_up(own_store, 2)
     assert "training rows are more than" in _copy(own_store, 2).reason
     with own_store.read() as connection:
