@@ -281,7 +281,6 @@ def _is_group(kind: Any) -> TypeGuard[type[BaseModel]]:
 
 
 def _comparable_path(url: str) -> Path:
-    """A URL as a path that can be compared with another one's."""
     path = url.removeprefix("file://")
     return Path(path) if "://" in path else Path(path).expanduser().resolve()
 

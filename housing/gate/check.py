@@ -16,8 +16,6 @@ from housing.gate.subset_checks import NoCumulativeRegression, RecentRows, Slice
 from housing.records import CheckOutcome, CheckResult, Verdict
 from housing.schema import LABEL_CAP
 
-__all__ = ["CHECKS", "Check", "Evidence", "judge", "thresholds", "with_default_thresholds"]
-
 
 class Check(Protocol):
     """A pure function of evidence and policy. If it raises, its outcome is "error"."""

@@ -47,7 +47,6 @@ def _figures(evidence: Evidence, policy: GatePolicy, found: GainResult) -> dict[
 
 
 def _summary(evidence: Evidence, policy: GatePolicy, found: GainResult) -> str:
-    """Expected gain and probability of a regression, and what they are made of."""
     probability = "below 0.01 %"
     if found.probability >= SMALLEST:
         probability = short_percent(found.probability, DIGITS)
@@ -103,7 +102,6 @@ def _ending(policy: GatePolicy, found: GainResult) -> str:
 
 
 def _highest(found: GainResult) -> str:
-    """What would change the verdict."""
     if found.highest is None:
         return "No change on the test rows passes with the other evidence."
     most = change(found.highest, DIGITS) if found.highest else "0 %"

@@ -118,22 +118,22 @@ def measure_evidence(
     Each of `checks` that has a method `measure(test, challenger, competitors)` measures evidence of
     its own: JSON values by name.
     """
-    measured = _Measurement(test, challenger.values, policy)
+    usable = bool(np.isfinite(challenger.values).all())
+    measured = _Measurement(test, challenger.values, policy, usable)
     champion = competitors.champion
     ours = measured.metrics_of(challenger)
     theirs = None if champion is None else measured.metrics_of(champion)
-    usable = ours.metrics is not None
-    unusable = {
-        name: "no prediction is finite"
-        for name, values in competitors.baselines.items()
-        if not np.isfinite(values).any()
-    }
-    estimated: dict[str, Baseline] = {}
+    baselines, failed = dict[str, Baseline](), dict(competitors.failed_baselines)
+    for name, values in competitors.baselines.items():
+        if np.isfinite(values).any():
+            baselines[name] = measured.baseline(values)
+        else:
+            failed[name] = "no prediction is finite"
     if competitors.estimates is not None:
         try:
-            estimated[ESTIMATES] = measured.estimates(competitors.estimates, usable=usable)
+            baselines[ESTIMATES] = measured.estimates(competitors.estimates)
         except NotMeasurable as error:
-            unusable[ESTIMATES] = str(error)
+            failed[ESTIMATES] = str(error)
     pair = None
     if usable and champion is not None and theirs is not None and theirs.metrics is not None:
         pair = paired(test.actual, champion.values, challenger.values, test.where)
@@ -146,12 +146,7 @@ def measure_evidence(
         challenger=ours,
         champion=theirs,
         comparison=_compared(pair, policy.metric, policy),
-        baselines={
-            name: measured.baseline(values, usable=usable)
-            for name, values in competitors.baselines.items()
-            if name not in unusable
-        }
-        | estimated,
+        baselines=baselines,
         mae=None if policy.metric == MAE else _compared(pair, MAE, policy),
         rmse=None if policy.metric == RMSE else _compared(pair, RMSE, policy),
         slices=() if pair is None else _slices(pair, test, policy),
@@ -164,7 +159,7 @@ def measure_evidence(
         drift=facts.drift,
         costs=facts.costs,
         preflight=facts.preflight,
-        failed_baselines={**competitors.failed_baselines, **unusable},
+        failed_baselines=failed,
         judged_before=facts.judged_before,
         champion_is_newer=facts.champion_is_newer,
         training=facts.training,
@@ -197,6 +192,7 @@ class _Measurement:
     test: TestRows
     challenger: Values
     policy: GatePolicy
+    usable: bool  # whether all of the challenger's predictions are finite
 
     def metrics_of(self, model: ModelPredictions) -> ModelMetrics:
         non_finite = int(np.sum(~np.isfinite(model.values)))
@@ -231,7 +227,7 @@ class _Measurement:
         """A model's error by the deciding metric."""
         return error_of(self.test.actual, in_range(predicted), self.policy.metric)
 
-    def estimates(self, values: Values, *, usable: bool) -> Baseline:
+    def estimates(self, values: Values) -> Baseline:
         """Existing estimates as a baseline, on the rows that have one (NaN: none).
 
         NotMeasurable where fewer have one than a slice must have.
@@ -244,9 +240,9 @@ class _Measurement:
                 why=f"{why}, {self.policy.slice_min_rows:,} are required",
             )
         test = TestRows(self.test.version, self.test.where.of(rows), self.test.actual[rows])
-        known = _Measurement(test, self.challenger[rows], self.policy)
-        found = known.baseline(values[rows], usable=usable)
-        ours = known.alone(known.challenger) if usable else None
+        known = _Measurement(test, self.challenger[rows], self.policy, self.usable)
+        found = known.baseline(values[rows])
+        ours = known.alone(known.challenger) if self.usable else None
         return replace(found, missing_rows=int((~rows).sum()), challenger=ours)
 
     def alone(self, values: Values) -> Metrics:
@@ -254,12 +250,12 @@ class _Measurement:
         policy = self.policy
         return measure(self.test.actual, values, policy.confidence, metric=policy.metric)
 
-    def baseline(self, values: Values, *, usable: bool) -> Baseline:
+    def baseline(self, values: Values) -> Baseline:
         """A baseline; its errors are bounded by the range of the labels."""
         actual, policy = self.test.actual, self.policy
         errors = bounded_errors(actual, values, policy.metric)
         comparison = None
-        if usable:
+        if self.usable:
             comparison = compare_by_halves(
                 actual, values, self.challenger, self.test.where, policy.metric,
                 confidence=policy.confidence,
@@ -324,22 +320,17 @@ def _holdout_reuse(
 ) -> HoldoutReuse | None:
     if pair is None or test.fresh is None:
         return None
-    fresh = test.fresh
-    few = min(int(fresh.sum()), int((~fresh).sum())) < policy.recent_min_rows
+    fresh, rows = test.fresh, int(test.fresh.sum())
+    if min(rows, len(fresh) - rows) < policy.recent_min_rows:
+        return HoldoutReuse(decisions, rows, fresh=None, used=None, difference=None)
     difference = None
-    with suppress(NotMeasurable):  # too few rows, or no errors
-        if not few:
-            difference = compare_groups(
-                pair.actual, pair.champion, fresh, pair.where, policy.metric,
-                confidence=EVIDENCE_CONFIDENCE,
-            )  # fmt: skip
-    return HoldoutReuse(
-        decisions=decisions,
-        fresh_rows=int(fresh.sum()),
-        fresh=None if few else _metrics_on(pair.of(fresh), policy),
-        used=None if few else _metrics_on(pair.of(~fresh), policy),
-        difference=difference,
-    )
+    with suppress(NotMeasurable):  # no errors, or a single cell
+        difference = compare_groups(
+            pair.actual, pair.champion, fresh, pair.where, policy.metric,
+            confidence=EVIDENCE_CONFIDENCE,
+        )  # fmt: skip
+    on_fresh, on_used = (_metrics_on(pair.of(each), policy) for each in (fresh, ~fresh))
+    return HoldoutReuse(decisions, rows, on_fresh, on_used, difference)
 
 
 def _metrics_on(pair: PairedPredictions, policy: GatePolicy) -> Metrics:

@@ -46,8 +46,6 @@ class Validated:
 
 @dataclass
 class _Chunk:
-    """The checked rows of a chunk."""
-
     typed: dict[str, pd.Series]  # every row, good or bad
     good: Mask
     keys: Keys  # of the good rows

@@ -170,8 +170,6 @@ def _shared(hashes: Words, stored: Words) -> Integers:
     """Positions of rows whose hash another row or the index has too."""
     ordered = np.sort(hashes)
     twice = ordered[1:][ordered[1:] == ordered[:-1]]
-    if not len(twice) and not len(stored):
-        return _NONE
     return np.flatnonzero(np.isin(hashes, np.concatenate([twice, stored])))
 
 

@@ -106,8 +106,6 @@ def _batches(
 
 @dataclass(eq=False)
 class _Search:
-    """The state of a search."""
-
     X: pd.DataFrame
     y: Floats
     plan: SearchPlan

@@ -171,24 +171,15 @@ def search_key(plan: SearchPlan, families: "Mapping[str, ModelFamily] | None" = 
                     if isinstance(value, str) and value in STEPS
                 },
                 "pipeline": describe(unfitted(name, plan.seed, families, plan.exclude_features)),
-                **(
-                    {"most_rows": families[name].most_rows} if _capped(plan, families[name]) else {}
-                ),
+                # A limit that changes no score is left out.
+                **({"most_rows": family.most_rows} if family.most_rows < plan.rows else {}),
             }
             for name in plan.families
-            for space in [_space(plan, families[name])]
+            for family in [families[name]]
+            for space in [(family.lists or {}) if plan.strategy == "grid" else family.space]
         },
     }
     return sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
-def _capped(plan: SearchPlan, family: "ModelFamily") -> bool:
-    """Whether the family's limit of rows may change scores of the search."""
-    return family.most_rows < plan.rows
-
-
-def _space(plan: SearchPlan, family: "ModelFamily") -> Mapping[str, Any]:
-    return (family.lists or {}) if plan.strategy == "grid" else family.space
 
 
 def describe(thing: Any) -> Any:
