@@ -134,9 +134,10 @@ def measure_evidence(
             baselines[ESTIMATES] = measured.estimates(competitors.estimates)
         except NotMeasurable as error:
             failed[ESTIMATES] = str(error)
-    pair = None
+    against_champion: dict[str, Any] = {}
     if usable and champion is not None and theirs is not None and theirs.metrics is not None:
         pair = paired(test.actual, champion.values, challenger.values, test.where)
+        against_champion = _of_pair(pair, test, policy, facts.decisions)
     evidence = Evidence(
         metric=policy.metric,
         version=test.version,
@@ -145,17 +146,10 @@ def measure_evidence(
         rejected_rows=facts.rejected_rows,
         challenger=ours,
         champion=theirs,
-        comparison=_compared(pair, policy.metric, policy),
         baselines=baselines,
-        mae=None if policy.metric == MAE else _compared(pair, MAE, policy),
-        rmse=None if policy.metric == RMSE else _compared(pair, RMSE, policy),
-        slices=() if pair is None else _slices(pair, test, policy),
-        recent=_subset("never-used rows", pair, test.fresh, policy),
-        uncapped=_subset("rows below the cap", pair, _inverted(test.capped), policy),
         former=measured.best_former(competitors.former) if usable else None,
         seed_variance=measured.seed_variance(challenger),
         champion_seed_variance=None if champion is None else measured.seed_variance(champion),
-        holdout_reuse=_holdout_reuse(pair, test, policy, facts.decisions),
         drift=facts.drift,
         costs=facts.costs,
         preflight=facts.preflight,
@@ -165,6 +159,7 @@ def measure_evidence(
         training=facts.training,
         standing=facts.standing,
         gain_formula=FORMULA,
+        **against_champion,
         **_measured_by(checks, facts.failed, test, challenger, competitors),
     )
     return with_corrections(evidence, policy)
@@ -288,39 +283,35 @@ class _Measurement:
         )
 
 
-def _compared(pair: PairedPredictions | None, metric: str, policy: GatePolicy) -> Comparison | None:
-    return None if pair is None else compare_pair(pair, metric, confidence=policy.confidence)
+def _of_pair(
+    pair: PairedPredictions, test: TestRows, policy: GatePolicy, decisions: int
+) -> dict[str, Any]:
+    """Fields of the evidence: challenger against champion on all test rows, and on some."""
 
+    def compared(rows: PairedPredictions, metric: str = policy.metric) -> Comparison:
+        return compare_pair(rows, metric, confidence=policy.confidence)
 
-def _inverted(rows: Mask | None) -> Mask | None:
-    return None if rows is None else ~rows
-
-
-def _slices(
-    pair: PairedPredictions, test: TestRows, policy: GatePolicy
-) -> tuple[SubsetComparison, ...]:
-    subsets = (_subset(name, pair, rows, policy) for name, rows in test.slices.items())
-    return tuple(subset for subset in subsets if subset is not None)
-
-
-def _subset(
-    name: str, pair: PairedPredictions | None, rows: Mask | None, policy: GatePolicy
-) -> SubsetComparison | None:
-    if pair is None or rows is None:
-        return None
-    try:
-        comparison = _compared(pair.of(rows), policy.metric, policy)
-    except NotMeasurable:  # too few rows: a fact about the subset, not an error
+    def subset(name: str, rows: Mask) -> SubsetComparison:
         comparison = None
-    return SubsetComparison(name, int(rows.sum()), comparison)
+        with suppress(NotMeasurable):  # too few rows: a fact about the subset, not an error
+            comparison = compared(pair.of(rows))
+        return SubsetComparison(name, int(rows.sum()), comparison)
+
+    found: dict[str, Any] = {"comparison": compared(pair)}
+    found |= {metric: compared(pair, metric) for metric in (MAE, RMSE) if metric != policy.metric}
+    found["slices"] = tuple(subset(name, rows) for name, rows in test.slices.items())
+    if test.capped is not None:
+        found["uncapped"] = subset("rows below the cap", ~test.capped)
+    if test.fresh is not None:
+        found["recent"] = subset("never-used rows", test.fresh)
+        found["holdout_reuse"] = _holdout_reuse(pair, test.fresh, policy, decisions)
+    return found
 
 
 def _holdout_reuse(
-    pair: PairedPredictions | None, test: TestRows, policy: GatePolicy, decisions: int
-) -> HoldoutReuse | None:
-    if pair is None or test.fresh is None:
-        return None
-    fresh, rows = test.fresh, int(test.fresh.sum())
+    pair: PairedPredictions, fresh: Mask, policy: GatePolicy, decisions: int
+) -> HoldoutReuse:
+    rows = int(fresh.sum())
     if min(rows, len(fresh) - rows) < policy.recent_min_rows:
         return HoldoutReuse(decisions, rows, fresh=None, used=None, difference=None)
     difference = None
@@ -329,10 +320,9 @@ def _holdout_reuse(
             pair.actual, pair.champion, fresh, pair.where, policy.metric,
             confidence=EVIDENCE_CONFIDENCE,
         )  # fmt: skip
-    on_fresh, on_used = (_metrics_on(pair.of(each), policy) for each in (fresh, ~fresh))
+    sides = pair.of(fresh), pair.of(~fresh)
+    on_fresh, on_used = (
+        measure(side.actual, side.champion, policy.confidence, side.where, policy.metric)
+        for side in sides
+    )
     return HoldoutReuse(decisions, rows, on_fresh, on_used, difference)
-
-
-def _metrics_on(pair: PairedPredictions, policy: GatePolicy) -> Metrics:
-    """Metrics of the champion on these rows."""
-    return measure(pair.actual, pair.champion, policy.confidence, pair.where, policy.metric)

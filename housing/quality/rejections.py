@@ -25,9 +25,6 @@ class Quarantine:
         self._tables: list[pd.DataFrame] = []
         self._texts: Counter[tuple[str, str]] = Counter()
 
-    def __len__(self) -> int:
-        return sum(len(table) for table in self._tables)
-
     def add(self, chunk: RawTable, first: Integers, faults: Sequence[Fault]) -> None:
         """Add the faulty rows of a chunk and its broken lines.
 

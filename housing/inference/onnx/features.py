@@ -167,10 +167,6 @@ def picked(array: Any, index: Tensor) -> Any:
     return index.graph.node("Gather", [array, index], (*index.shape, *array.shape[1:]))
 
 
-def _similarity(fitted: ClusterSimilarity, values: Any) -> Any:
-    return np.exp(squared_distances(values, fitted.centers_) * -fitted.gamma)
-
-
 def _neighbours(fitted: NeighbourTransformer, values: Any, k: int) -> tuple[Any, Any, Any]:
     """Standardised rows (rows, d + c), and of their k neighbours the distance and the number;
     `NeighbourTransformer._k_nearest` by brute force."""
@@ -251,7 +247,9 @@ TRANSFORMERS: dict[type, Form] = {
     OneHotEncoder: _one_hot,
     OrdinalEncoder: _numbered,
     SelectFromModel: lambda fitted, values: values[:, np.flatnonzero(fitted.get_support())],
-    ClusterSimilarity: _similarity,
+    ClusterSimilarity: lambda fitted, values: np.exp(
+        squared_distances(values, fitted.centers_) * -fitted.gamma
+    ),
     NeighbourStatistics: _statistics,
     SimilarRows: _similar,
 }
