@@ -197,8 +197,8 @@ def compare_groups(
 ) -> Interval:
     """How far one model's error on some rows lies from that on the others, relative to these.
 
-    Columns of shape (n,). By the delta method on the logarithm of the ratio,
-    among neighbours. NotMeasurable: fewer than two rows on a side, no error on one, a single cell.
+    Columns of shape (n,). By the delta method on the logarithm of the ratio, among neighbours.
+    NotMeasurable: fewer than two rows on a side, no error on one, a single cell.
     """
     what = "one model's error on two groups of rows"
     counts = int(rows.sum()), int((~rows).sum())

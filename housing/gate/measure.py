@@ -167,7 +167,7 @@ def measure_evidence(
 
 def _measured_by(
     checks: Sequence[Any], failed: Mapping[str, str], *measured: Any
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Any]:
     """Evidence of the checks that measure it, and the errors of those that could not."""
     found: dict[str, dict[str, Any]] = {"measured": {}, "failed_measurements": dict(failed)}
     for check in checks:
