@@ -65,15 +65,16 @@ def compare(
     from housing.store.data import datasets
 
     with opened() as (store, settings):
-        if dataset is None:
+        version: int | None = dataset
+        if version is None:
             with store.read() as connection:
-                dataset = Id(datasets.must_have_active(connection).id)
-        found = side_by_side(store, first, second, dataset, settings.gate)
+                version = datasets.must_have_active(connection).id
+        found = side_by_side(store, first, second, version, settings.gate)
     if as_json:
         emit_json({"models": [f"m{first}", f"m{second}"], **asdict(found)})
         return
     figures = {f"m{first}": asdict(found.first), f"m{second}": asdict(found.second)}
-    console.print(figures_table(figures, f"on the test rows of v{dataset}"))
+    console.print(figures_table(figures, f"on the test rows of v{version}"))
     c = found.comparison
     cells = ""
     if LOCATION:

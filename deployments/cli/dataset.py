@@ -71,10 +71,11 @@ def describe_dataset(
     from housing.store.data import datasets
 
     with opened() as (store, settings):
-        if version is None:
+        chosen: int | None = version
+        if chosen is None:
             with store.read() as connection:
-                version = Id(datasets.must_have_active(connection).id)
-        data = data_page.collect(store, version, compare)
+                chosen = datasets.must_have_active(connection).id
+        data = data_page.collect(store, chosen, compare)
         page = data_page.write(settings, data)
     if as_json:
         emit_json({**plain(data), "page": str(page)})
