@@ -18,6 +18,7 @@ from housing.pipeline.promote import back_up, promote, promotion
 from housing.pipeline.run_context import RunContext
 from housing.records import Event, RunOutcome, RunResult
 from housing.settings import Settings
+from housing.store.database import ownership
 from housing.store.database.engine import Store
 from housing.store.database.tables import utc_now
 from housing.store.models import approvals, registry
@@ -89,17 +90,11 @@ def result_of_flow_run(store: Store, flow_run: str) -> RunResult | None:
 
 
 def decision_of(store: Store, run: int) -> ApprovalDecision | None:
-    """The decision on a run's request; None where there was no request, or it is undecided.
-
-    An approval whose promotion was interrupted is undecided: approving again completes it.
-    """
+    """The decision on a run's request; None where there was no request, or it is undecided."""
     with store.read() as connection:
         row = approvals.of_run(connection, run)
         champion = registry.champion(connection)
-        promoted = row is not None and row.challenger in registry.former_champions(connection)
-    if row is None or (row.status == "approved" and not promoted):
-        return None
-    if row.status == "pending" and row.expires_at > utc_now():
+    if row is None or (row.status == "pending" and row.expires_at > utc_now()):
         return None
     outcome = "expired" if row.status == "pending" else str(row.status)
     by = f" by {row.decided_by}: {row.reason}" if row.decided_by else ": no decision in time"
@@ -113,10 +108,10 @@ def approve(store: Store, settings: Settings, run: int, reason: str) -> Approval
 
     NotPossible where the run requested nothing, the request was decided or expired, or no reason
     is given. The request stays open where the model cannot be promoted: NotPossible where a batch
-    of its rows has left the dataset since, ModelBlocked, Pruned.
-    Approving again completes an approval whose promotion was interrupted.
+    of its rows has left the dataset since, ModelBlocked, Pruned, ChampionChanged. The decision and
+    the promotion are one transaction.
     """
-    row = _open(store, run, reason, unfinished="approved")
+    row = _open(store, run, reason)
     model = row.challenger
     with store.read() as connection:
         champion = registry.champion(connection)
@@ -141,14 +136,12 @@ def approve(store: Store, settings: Settings, run: int, reason: str) -> Approval
     back_up(store, model)
     message = f"m{model} is promoted, approved by {actor()}: {reason}."
     done = ApprovalDecision(run, "approved", model, model, message)
-
-    def within(connection: Connection, _: int) -> None:
+    with registry.first_writer(change), store.write() as connection:
+        _decide(connection, row, "approved", reason, reevaluation)
+        registry.change_champion_in(connection, change)
         approvals.approve_all(connection, model, actor(), f"with r{run}: {reason}")
         _report(connection, store, row, done)
-
-    with store.write() as connection:
-        _decide(connection, row, "approved", reason, reevaluation)
-    registry.change_champion(store, change, within)
+    ownership.renew(store)
     outbox.deliver(store)
     return done
 
@@ -160,7 +153,7 @@ def reject(store: Store, settings: Settings, run: int, reason: str) -> ApprovalD
     return _close(store, row, "rejected", reason, message)
 
 
-def _open(store: Store, run: int, reason: str, unfinished: str | None = None) -> Row[Any]:
+def _open(store: Store, run: int, reason: str) -> Row[Any]:
     """The request of a run, if it may still be decided."""
     what = f"Deciding on r{run}"
     if not reason.strip():
@@ -169,11 +162,10 @@ def _open(store: Store, run: int, reason: str, unfinished: str | None = None) ->
     with store.read() as connection:
         runs.get(connection, run)
         row = approvals.of_run(connection, run)
-        promoted = row is not None and row.challenger in registry.former_champions(connection)
     if row is None:
         why = "it requested no approval; `housing status` lists open requests."
         raise NotPossible(what=what, why=why)
-    if row.status != "pending" and (row.status != unfinished or promoted):
+    if row.status != "pending":
         by = f" by {row.decided_by}" if row.decided_by else ""
         why = f"it was {row.status}{by} at {row.decided_at:%Y-%m-%d %H:%M} UTC ({row.reason})."
         raise NotPossible(what=what, why=why)
@@ -199,7 +191,7 @@ def _decide(
 ) -> None:
     if not approvals.decide(
         connection, row.id, status,
-        by=actor(), reason=reason, reevaluation=reevaluation, expected=row.status,
+        by=actor(), reason=reason, reevaluation=reevaluation,
     ):  # fmt: skip
         raise NotPossible(what=f"Deciding on r{row.run}", why="another decision came first.")
 

@@ -74,6 +74,8 @@ class BatchLookup:
                 return None
             gone = datasets.withdrawn(connection, found.id)
         status = "withdrawn" if gone else found.status
+        if discarded_as_copy(found):
+            status = "unchanged"  # its rows are in the dataset, or left it with another batch
         return KnownContent(found.id, frozenset(names), status, digest)
 
     def outdated_rows(self, batch: int) -> int:
@@ -195,6 +197,11 @@ def get(connection: Connection, batch: int) -> Row[Any]:
     if row is None:
         raise UnknownId(kind="batch", id=f"b{batch}", listing="housing batches")
     return row
+
+
+def discarded_as_copy(batch: Row[Any]) -> bool:
+    """Whether a batch was discarded with the rows that it repeated, and not by a person."""
+    return bool(batch.status == "discarded" and not batch.reasons)
 
 
 def any_simulated(connection: Connection, version: int) -> bool:

@@ -243,9 +243,12 @@ def _reopen(connection: Connection, members: Sequence[int], first_version: int) 
 
 
 def _finish(connection: Connection, version: int, discarded: Sequence[int] = ()) -> DatasetVersion:
-    """Discard batches, and let `unchanged` ones enter: the rows beneath them have changed."""
+    """Discard batches, and let `unchanged` ones enter: the rows beneath them have changed.
+
+    A batch discarded here has no reason of its own (`batches.discarded_as_copy`).
+    """
     gone = batches.c.id.in_(discarded)
-    connection.execute(batches.update().where(gone).values(status="discarded"))
+    connection.execute(batches.update().where(gone).values(status="discarded", reasons=[]))
     known = (batches.c.status == "unchanged") & _never_entered()
     connection.execute(batches.update().where(known).values(status="accepted"))
     return get(connection, version)

@@ -74,10 +74,9 @@ def decide(
     by: str,
     reason: str,
     reevaluation: int | None = None,
-    expected: str = "pending",
 ) -> bool:
-    """Change the status from `expected`; False if another decision was first."""
-    its = approvals.update().where(approvals.c.id == id_, approvals.c.status == expected)
+    """Decide a pending request; False if another decision was first."""
+    its = approvals.update().where(approvals.c.id == id_, approvals.c.status == "pending")
     facts = {"decided_by": by, "reason": reason, "reevaluation": reevaluation}
     done = connection.execute(its.values(status=status, decided_at=utc_now(), **facts))
     return done.rowcount == 1

@@ -112,11 +112,12 @@ def replaced_champions(connection: Connection) -> tuple[int, ...]:
 
 
 def superseded_by_rollback(connection: Connection, target: int) -> tuple[int, ...]:
-    """Champions that a rollback to `target` undoes, the current one first."""
+    """Champions that a rollback to `target` undoes, the current one first, each once."""
     stack = _champion_stack(connection)
     if target not in stack:
         return tuple(stack[-1:])
-    return tuple(reversed(stack[len(stack) - stack[::-1].index(target) :]))
+    undone = stack[len(stack) - stack[::-1].index(target) :]
+    return tuple(dict.fromkeys(reversed(undone)))
 
 
 def _champion_stack(connection: Connection) -> list[int]:

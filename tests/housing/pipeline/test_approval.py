@@ -289,19 +289,18 @@ def test_after_a_change_of_champion_the_comparison_is_repeated(
         assert "the champion has changed since" in decided.message
 
 
-def test_a_promotion_that_was_cut_off_is_finished_by_approving_again(
+def test_an_approval_that_was_cut_off_before_its_promotion_is_still_open(
     store: Store, run: RunContext, asked: Ran, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def dies(*_: object) -> int:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(registry, "change_champion", dies)
+        patch.setattr(registry, "change_champion_in", dies)
         with pytest.raises(KeyboardInterrupt):
             approval.approve(store, load_settings(), run.id, "go")
-    assert (status(store)["status"], champion(store)) == ("approved", None)
-    with pytest.raises(NotPossible, match="it was approved"):
-        approval.reject(store, load_settings(), run.id, "no")
+    assert (status(store)["status"], champion(store)) == ("pending", None)
+    assert f"`housing approve r{run.id}`" in needs(store)[0]
     approval.approve(store, load_settings(), run.id, "go on")
     assert champion(store) == asked.challenger
 

@@ -294,3 +294,31 @@ def test_a_copy_that_arrives_between_lookup_and_decision_counts(
 
 def _keys_of(frame: Frame) -> set[int]:
     return set(row_keys(frame).tolist())
+
+
+@pytest.mark.parametrize("undo", ["restore", "rollback"])
+def test_a_discarded_copy_keeps_nothing_out_once_its_rows_are_back(
+    store: Store, land: Land, undo: str
+) -> None:
+    """A withdrawal discards the copy that waits; no person decided about it."""
+    land("a.csv", frame=BASE)
+    _take(store)
+    land("b.csv", frame=BAD)
+    _take(store)
+    land("c.csv", frame=BAD.iloc[::-1])
+    _take(store)
+    if undo == "restore":
+        assert copies.withdraw(store, 2, reason="wrong").discarded == (3,)
+    else:
+        assert copies.roll_back(store, 1, reason="wrong")[1] == (3,)
+    land("d.csv", frame=BAD.iloc[5:])
+    assert _take(store) == ["quarantined"]
+    assert "b3" not in _message(store, 4)
+    if undo == "restore":
+        datasets.restore(store, 2, reason="it was right")
+    else:
+        datasets.roll_back(store, 2, reason="it was right")
+    assert copies.release(store) == (4,)
+    land("another.csv", frame=BAD.iloc[::-1])
+    same = ingest.ingest(store, load_settings(), run=None).batches
+    assert {b.name: b.status for b in same}["another.csv"] == "unchanged"

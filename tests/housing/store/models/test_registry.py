@@ -276,6 +276,13 @@ def test_two_rollbacks_undo_two_promotions_also_where_a_former_champion_was_prom
         assert set(blocks.current(connection).models) == {contenders[1], contenders[2]}
 
 
+def test_a_model_that_was_promoted_twice_is_undone_and_blocked_once(store, contenders):
+    play(store, contenders, ["a", "b", "c", "b"])
+    with store.read() as connection:
+        undone = promotions.superseded_by_rollback(connection, contenders[0])
+    assert undone == (contenders[1], contenders[2])
+
+
 def test_a_line_that_changes_no_champion_does_not_change_the_way_back(store, contenders):
     play(store, contenders, ["a", "b"])
     blocks.block(store, "m", contenders[3], promotions.Authorship("test", "because"))
