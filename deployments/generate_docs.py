@@ -30,10 +30,10 @@ _EXIT_CODES = """
 | code | meaning |
 |---|---|
 | 0 | done; for `retrain`: promoted, or nothing new |
-| 1 | failed; the message says why and what to do next |
-| 2 | wrong usage, or an impossible setting |
-| 3 | the champion was kept (`retrain`, and `approve` where it was compared again) |
-| 4 | `retrain`: inconclusive |
+| 1 | failed, or a difference was found; the message says why and what to do next |
+| 2 | wrong usage, an unknown id, an impossible setting, or a request that is refused |
+| 3 | the champion was kept (`retrain`, `promote`, `judge`, `approve`); `monitor`: an alarm |
+| 4 | `retrain`, `promote`, `judge`: inconclusive; `gate verify`: the signer is unknown |
 | 5 | something stored is corrupt |
 | 6 | `retrain`: a person must approve the promotion |
 | 130 | interrupted by Ctrl-C |

@@ -30,7 +30,7 @@ _COMMA = "\0"
 """Stands for a comma inside a quoted field while lines are split; files cannot hold it."""
 _UTF8_MARK = b"\xef\xbb\xbf"
 _MISQUOTED = "a quotation mark is not closed on the line, or text follows a quoted field"
-_CUT_SHORT = "the last line has no line break: was the file cut short?"
+_CUT_SHORT = "the last line has no line break: the file may have been cut short"
 _PLAIN_QUOTES = r'^(?:"[^",]*"|[^",]*)(?:,(?:"[^",]*"|[^",]*))*$'
 """Lines whose quotation marks are around whole fields, with neither commas nor marks inside."""
 
