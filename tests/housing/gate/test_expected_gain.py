@@ -158,8 +158,8 @@ def checked(make_evidence, effect=-0.006, training=-0.006, policy=POLICY, **chan
 
 
 STANDING = Standing(
-    (0.0, 0.0, -0.006),
-    ((1e-5, 0, 0), (0, 1e-6, 0), (0, 0, 1e-6)),
+    (0.0, 0.0, 0.0, -0.006),
+    ((1e-5, 0, 0, 0), (0, 0, 0, 0), (0, 0, 1e-6, 0), (0, 0, 0, 1e-6)),
     16_000, 4_000, 9, 0.006,
 )  # fmt: skip
 
