@@ -55,8 +55,7 @@ def decide(
     if why_not is not None:
         return why_not
     try:
-        with store.read() as connection:
-            target = registry.previous_champion(connection)
+        target = store.query(registry.previous_champion)
     except NoRollbackTarget as error:
         return Decision("no target", f"{error}; {REMEDY}")
     try:
@@ -147,8 +146,7 @@ def _load_or_heal(store: Store, model: int) -> LoadedModel:
     try:
         return load(store, model)
     except Corrupt:
-        with store.read() as connection:
-            row = registry.model(connection, model)
+        row = store.query(registry.model, model)
         if not heal(store, (row.artifact, row.golden)):
             raise
         return load(store, model)

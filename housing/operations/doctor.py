@@ -83,8 +83,7 @@ def examine(store: Store, settings: Settings) -> HealthReport:
 def _database(store: Store, settings: Settings) -> Iterator[Finding]:
     for problem in unsound(store):
         yield Finding.damage(problem, "`housing backup restore` in an empty HOME")
-    with store.read() as connection:
-        found = schema_version(connection)
+    found = store.query(schema_version)
     if found != HEAD:
         yield Finding(f"the schema is at {found}, not {HEAD}", "`housing migrate`")
 
@@ -134,8 +133,7 @@ def _fix(store: Store, row: sa.Row[Any]) -> str:
 
 
 def _orphans(store: Store, settings: Settings) -> Iterator[Finding]:
-    with store.read() as connection:
-        known = deletion.present(connection)
+    known = store.query(deletion.present)
     if orphans := old_files(store.blobs, known, settings.retention):
         yield Finding(f"{len(orphans)} unreferenced files, e.g. {orphans[0]}", "`housing prune`")
 

@@ -67,8 +67,7 @@ class Explained:
 
 def recorded(store: Store, run: int | None = None) -> RecordedVerdict:
     """The verdict of a run, or the newest one; NotPossible where there is none."""
-    with store.read() as connection:
-        row = row_of(connection, run)
+    row = store.query(row_of, run)
     return RecordedVerdict(
         row.id,
         row.run,

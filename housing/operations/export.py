@@ -84,8 +84,7 @@ def export(
         why = "only onnx and web are written for the public."
         raise NotPossible(what=f"Exporting m{model} to skops", why=why)
     needed = runtime_files(runtime) if kind == "web" else {}
-    with store.read() as connection:
-        row = registry.model(connection, model)
+    row = store.query(registry.model, model)
     fitted = artifacts.get_model(store, row.artifact)
     served = load(store, model)
     golden = to_frame(get_table(store, row.golden))

@@ -42,8 +42,7 @@ def export_dataset(
     """
     must_be_free(folder)
     frame = datasets.read(store, version)
-    with store.read() as connection:
-        simulated = batches.any_simulated(connection, version)
+    simulated = store.query(batches.any_simulated, version)
     names = {KEY_COLUMN: KEY, SIDE_COLUMN: SIDE}
     rows = frame.assign(**{SIDE_COLUMN: np.where(frame[SIDE_COLUMN], "test", "training")})
     rows = rows[[*names, *schema.CATALOGUE]].rename(columns=names)
@@ -66,8 +65,7 @@ def export_dataset(
 def export_windows(store: Store, folder: Path) -> list[Path]:
     """Write every window of the monitor, and a row for each of its signals."""
     must_be_free(folder)
-    with store.read() as connection:
-        found = monitor_windows.every(connection)
+    found = store.query(monitor_windows.every)
     plain = ("source", "promotion", "rows", "labelled", "recorded_at")
     windows, signals = [], []
     for row in found:
@@ -119,8 +117,7 @@ def _features(
     store: Store, model: int, frame: pd.DataFrame
 ) -> tuple[pd.DataFrame, list[Mapping[str, Any]]]:
     """The features of a model with the rows' keys, as the prediction service computes them."""
-    with store.read() as connection:
-        row = registry.model(connection, model)
+    row = store.query(registry.model, model)
     fitted = artifacts.get_model(store, row.artifact)
     defined = definitions(fitted)
     if not defined:

@@ -57,8 +57,7 @@ class LabelSource:
 def logged(store: Store, *, inputs: tuple[str, ...] = ()) -> pd.DataFrame:
     """All logged predictions, oldest first, with these inputs where they were logged."""
     wanted = (*LOGGED, *inputs)
-    with store.read() as connection:
-        files = predictions.since(connection, 0)
+    files = store.query(predictions.since, 0)
     tables = [get_table(store, row.segment, wanted).to_pandas() for row in files]
     return joined(tables, wanted)
 
@@ -133,8 +132,7 @@ def _tables(
 ) -> Iterator[tuple[LabelSource, pa.Table]]:
     """Keys of each source and, if asked for, its labels under their name there; in no order."""
     of_rows = {source.batch: source for source in sources if source.batch is not None}
-    with store.read() as connection:
-        found = parts.parts(connection, list(of_rows))
+    found = store.query(parts.parts, list(of_rows))
     for batch, table in parts.each(store, found, [KEY_COLUMN, *[TARGET] * labels]):
         yield of_rows[batch], table
     for source in (source for source in sources if source.batch is None):
@@ -169,16 +167,14 @@ def matched(store: Store, cursor: Mapping[str, Any]) -> tuple[pd.DataFrame, Curs
 
 def _keys_of(store: Store, members: set[int]) -> Keys:
     """Keys of the rows of some batches."""
-    with store.read() as connection:
-        found = parts.parts(connection, sorted(members))
+    found = store.query(parts.parts, sorted(members))
     keys = [parts.read(store, part, (KEY_COLUMN,))[KEY_COLUMN].to_numpy() for part in found]
     return np.concatenate([np.zeros(0, dtype=np.int64), *keys])
 
 
 def _without_recorded(store: Store, found: pd.DataFrame) -> pd.DataFrame:
     """Without predictions that are recorded with the same label."""
-    with store.read() as connection:
-        recorded = labelled.matched_with(connection, found[ORIGIN].unique().tolist())
+    recorded = store.query(labelled.matched_with, found[ORIGIN].unique().tolist())
     same = zip(found[MODEL], found[KEY_COLUMN], found[ORIGIN], strict=True)
     new = np.array([one not in recorded for one in same], dtype=np.bool_)
     return found[new].reset_index(drop=True)

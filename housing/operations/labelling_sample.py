@@ -69,8 +69,7 @@ def _pool(store: Store) -> pd.DataFrame:
         if len(requests):
             kinds = schema.dtypes(schema.FEATURES)
             return _identified(requests.astype(kinds))
-    with store.read() as connection:
-        active = datasets.active(connection)
+    active = store.query(datasets.active)
     if active is None:
         raise NotPossible(what="An audit", why="there are no rows; `housing retrain` ingests some.")
     columns = (*schema.FEATURES, schema.ID_COLUMN)

@@ -43,8 +43,7 @@ def _one(store: Store, path: Path, limits: ReadLimits, run: int) -> BatchSummary
     try:
         with memory_named(name):
             digest, _ = fingerprint(path)
-            with store.read() as connection:
-                known = predictions.label_batch_with(connection, digest)
+            known = store.query(predictions.label_batch_with, digest)
             if known is not None:
                 return _known(name)
             labels, rejections = labels_of(path, limits)

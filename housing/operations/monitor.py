@@ -50,8 +50,7 @@ def monitor(store: Store, settings: Settings, *, run: int | None = None) -> Moni
 
 def _monitor(store: Store, settings: Settings, run: int | None) -> MonitorRun:
     champion_of(store, "Monitoring")
-    with store.read() as connection:
-        line = promotion_log.current(connection)
+    line = store.query(promotion_log.current)
     assert line is not None  # never after the first champion
     served = load(store, line.to_model, seq=line.seq, since=line.at)
     context = MonitorContext(store, settings.monitor, served)

@@ -43,8 +43,7 @@ class LoggedPredictions:
 
 def logged_since(store: Store, model: int, after: int) -> LoggedPredictions:
     """The predictions of a model that were logged with their inputs after a file."""
-    with store.read() as connection:
-        files = predictions.since(connection, after)
+    files = store.query(predictions.since, after)
     own = [row for row in files if row.has_inputs and f"m{model}" in row.models]
     rows = sum(row.models[f"m{model}"] for row in own)
     newest = max((row.id for row in files), default=after)

@@ -75,8 +75,7 @@ class MonitorContext:
 
     def __init__(self, store: Store, options: MonitorOptions, served: LoadedModel) -> None:
         self.store, self.options, self.served = store, options, served
-        with store.read() as connection:
-            self._valid = labelled_predictions.valid_batches(connection)
+        self._valid = store.query(labelled_predictions.valid_batches)
         self._record_matched()
         with store.read() as connection:
             self._last = {
@@ -99,8 +98,7 @@ class MonitorContext:
 
     def _record_matched(self) -> None:
         """Match predictions with new labels, and record them and the cursor in one transaction."""
-        with self.store.read() as connection:
-            last = monitor_windows.last(connection, LABELS)
+        last = self.store.query(monitor_windows.last, LABELS)
         cursor = {**labelled_predictions.START} if last is None else last.cursor
         found, after = labelled_predictions.matched(self.store, cursor)
         if after == cursor:

@@ -45,8 +45,7 @@ def predict_file(store: Store, source: Path, target: Path, *, model: int | None)
 
 def champion_of(store: Store, what: str = "Predicting") -> int:
     """The champion's id; NotPossible before the first promotion."""
-    with store.read() as connection:
-        champion = registry.champion(connection)
+    champion = store.query(registry.champion)
     if champion is None:
         raise NotPossible(what=what, why="there is no champion yet; `housing retrain` makes one.")
     return champion

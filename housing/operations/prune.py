@@ -168,8 +168,7 @@ class _Pruner:
     def _old_pages(self) -> list[str]:
         """Pages that were last written before the age, without the cards of kept champions, and
         what interrupted writers left."""
-        with self.store.read() as connection:
-            kept = retention.champions(connection, self.policy, self.age)
+        kept = self.store.query(retention.champions, self.policy, self.age)
         cards = {f"card-m{model}" for model in kept}
         old, found = utc_now() - timedelta(days=self.age), []
         for name in self.pages.names():

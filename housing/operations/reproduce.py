@@ -55,8 +55,7 @@ def reproduce(
     That restores a model that was pruned, or lost in store and backup. Corrupt where the training
     rows are not those that are recorded with the model.
     """
-    with store.read() as connection:
-        row = registry.model(connection, model)
+    row = store.query(registry.model, model)
     frame = datasets.read(store, row.version)
     verified_training_keys(row, frame)
     X, y = training_side(frame)
@@ -104,8 +103,7 @@ def _keep(store: Store, model: Any, X: pd.DataFrame, row: Row[Any]) -> None:
         record_blob(connection, artifact, "model")
         if golden.digest == row.golden:
             record_blob(connection, golden, "golden")
-    with store.read() as connection:
-        was_copied = onnx_copies.digests(connection, row.id)
+    was_copied = store.query(onnx_copies.digests, row.id)
     if was_copied:
         from housing.inference.onnx.convert import store_copy  # slow to import
 

@@ -173,8 +173,7 @@ def _open(store: Store, run: int, reason: str) -> Row[Any]:
 
 
 def _must_have_its_rows(store: Store, row: Row[Any]) -> None:
-    with store.read() as connection:
-        gone = approvals.removed_batches(connection, row)
+    gone = store.query(approvals.removed_batches, row)
     if gone:
         names = ", ".join(f"b{batch}" for batch in gone)
         raise NotPossible(

@@ -15,8 +15,7 @@ def freeze(store: Store, run: RunContext) -> DatasetVersion:
     made = datasets.append_waiting(store, reason="new batches", run=run.id)
     if made is not None:
         return made
-    with store.read() as connection:
-        current = datasets.active(connection)
+    current = store.query(datasets.active)
     if current is None:
         raise NothingToTrainOn(
             why="no batch has been accepted yet",
@@ -28,6 +27,5 @@ def freeze(store: Store, run: RunContext) -> DatasetVersion:
 def split(store: Store, settings: Settings) -> int:
     """Assign every row without a side to one; returns how many there were."""
     rule = SplitRule(test_share=settings.split.test_share, seed=settings.split.seed)
-    with store.read() as connection:
-        todo = sides.unsplit(connection)
+    todo = store.query(sides.unsplit)
     return sum(sides.split_batch(store, batch, rule)[0] for batch in todo)

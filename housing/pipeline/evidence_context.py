@@ -81,10 +81,9 @@ def unused_test_rows(
     keys = [parts.read(store, each, (KEY_COLUMN,))[KEY_COLUMN].to_numpy() for each in found]
     fresh: Mask = np.isin(test[KEY_COLUMN], np.concatenate(keys) if keys else [])
     if fresh.any():
-        with store.read() as connection:
-            known = near_duplicate_lookup.used_near_duplicates(
-                connection, fingerprints(test[fresh]), used
-            )
+        known = store.query(
+            near_duplicate_lookup.used_near_duplicates, fingerprints(test[fresh]), used
+        )
         fresh[fresh] = ~known
     return fresh
 
@@ -118,8 +117,7 @@ def drift(
 
 
 def _accepted(store: Store, entered: list[Row[Any]]) -> pd.DataFrame | None:
-    with store.read() as connection:
-        found = parts.parts(connection, [batch.id for batch in entered])
+    found = store.query(parts.parts, [batch.id for batch in entered])
     frames = [to_frame(parts.read(store, each, tuple(schema.CATALOGUE))) for each in found]
     return pd.concat(frames, ignore_index=True) if frames else None
 

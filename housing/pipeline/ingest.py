@@ -100,8 +100,7 @@ def _not_mixed(store: Store, delivery: Delivery) -> BatchSummary | None:
     NotPossible for real rows if the dataset is simulated; a summary for simulated rows that would
     replace a missing table if the dataset is real.
     """
-    with store.read() as connection:
-        kinds = batches.kinds(connection)
+    kinds = store.query(batches.kinds)
     if not kinds or delivery.simulated in kinds or delivery.source == "simulated":
         return None
     if delivery.simulated:

@@ -28,8 +28,7 @@ def unknown_keys_at_known_locations(store: Store, accepted: pd.DataFrame) -> str
     new = ~np.isin(keys, split.recorded_sides(store, keys)[0])
     if new.mean() < NEW_KEYS:
         return ""
-    with store.read() as connection:
-        active = datasets.active(connection)
+    active = store.query(datasets.active)
     if active is None or not active.batches:
         return ""
     at_known = _share_at_known_locations(store, active.id, accepted)

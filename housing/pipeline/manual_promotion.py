@@ -101,12 +101,10 @@ def _active_version(connection: Connection) -> int:
 
 def _evaluate(run: RunContext, model: int) -> tuple[JudgedEvaluation, Verdict, int]:
     with step(run, "evaluate") as (store, settings):
-        with store.read() as connection:
-            version = _active_version(connection)
+        version = store.query(_active_version)
         judged = judge_against(store, run.id, version, model, settings, again=True)
         runs.note(store, run.id, evaluation=judged.evaluation)
-        with store.read() as connection:
-            row = registry.evaluation(connection, judged.evaluation)
+        row = store.query(registry.evaluation, judged.evaluation)
     return judged, TypeAdapter(Verdict).validate_python(row.verdict), version
 
 

@@ -68,8 +68,7 @@ def promote(store: Store, run: RunContext, judged: JudgedEvaluation) -> int:
     ChampionChanged if it was judged against a champion that has been replaced since, ModelBlocked
     if its lineage was blocked meanwhile.
     """
-    with store.read() as connection:
-        newest = registry.head(connection)
+    newest = store.query(registry.head)
     if newest is not None and newest.to_model == judged.challenger:
         seq = int(newest.seq)  # a run that died after this step resumes
     else:
@@ -169,8 +168,7 @@ def refuse_repeated(store: Store) -> None:
 
     A command whose output was lost is often repeated, and would undo another promotion.
     """
-    with store.read() as connection:
-        text, age = _last_rollback(connection)
+    text, age = store.query(_last_rollback)
     if text and age < REPEATED_WITHIN:
         raise NotPossible(
             what="A rollback that names no model",

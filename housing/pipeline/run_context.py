@@ -210,8 +210,7 @@ def finish_run(
     store: Store, run: RunContext, result: RunResult, alert: Message | None = None
 ) -> RunResult:
     """Record the outcome with its alert, and deliver it; returns the result with the champion."""
-    with store.read() as connection:
-        champion = registry.champion(connection)
+    champion = store.query(registry.champion)
     final = replace(result, champion=champion)
     facts = {name: value for name, value in asdict(final).items() if name != "run"}
     runs.finish(store, run.id, "completed", alert=alert, **facts)

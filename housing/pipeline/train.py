@@ -97,8 +97,7 @@ def preprocess(
     NotPossible where one is refused (`output_columns`). What a search has recorded is returned.
     """
     content = profiles.measured(store, version).content
-    with store.read() as connection:
-        known = searches.find(connection, search_key(content, plan_of(settings, content)))
+    known = store.query(searches.find, search_key(content, plan_of(settings, content)))
     if known is not None and known.preprocessing is not None:
         return list(known.preprocessing)
     search, plan, frame = _begun(store, run, version, settings)
@@ -205,8 +204,7 @@ def _warm_starts(store: Store, version: int, plan: SearchPlan) -> list[Candidate
     """The best candidates of earlier searches that lie in this plan's search space; each once."""
     if plan.strategy == "grid":
         return []
-    with store.read() as connection:
-        others = searches.best_of_others(connection, version, plan.warm_starts)
+    others = store.query(searches.best_of_others, version, plan.warm_starts)
     found: list[Candidate] = []
     for each in others:
         same = any((each.family, each.parameters) == (e.family, e.parameters) for e in found)

@@ -134,8 +134,7 @@ def _versions(objects: Objects, sent: Sequence[Any]) -> Iterator[str]:
             tags = content.version_tags(connection, objects.own, row)
         if names := _unlike(tags, values_of(found["model_version"].get("tags", ()))):
             yield f"The version of {known.ours} differs in {', '.join(names)}."
-    with objects.store.read() as connection:
-        champion = registry.champion(connection)
+    champion = objects.store.query(registry.champion)
     ours = {known.ours: known.theirs for known in sent}.get(f"m{champion}")
     if ours is not None:
         found = objects.server.find(

@@ -117,8 +117,7 @@ def pending(connection: Connection, objects: Objects) -> list[tuple[str, Callabl
 
 
 def _send(objects: Objects, result: MirrorResult) -> None:
-    with objects.store.read() as connection:
-        work = pending(connection, objects)
+    work = objects.store.query(pending, objects)
     try:
         for done, (name, action) in enumerate([*work, ("the alias", objects.alias)]):
             progress.report("mirror", done, len(work), name)

@@ -45,8 +45,7 @@ class Objects:
             return str(connection.scalar(sa.select(store_identity.c.id)))
 
     def _known(self, kind: str, ours: str) -> str | None:
-        with self.store.read() as connection:
-            row = mirrored.get(connection, kind, ours)
+        row = self.store.query(mirrored.get, kind, ours)
         return None if row is None else str(row.theirs)
 
     def record(self, kind: str, ours: str, theirs: str, digest: str = "") -> None:
@@ -117,8 +116,7 @@ class Objects:
         return theirs
 
     def _trials(self, search: int, ours: str, theirs: str) -> None:
-        with self.store.read() as connection:
-            trials = content.trial_contents(connection, self.own, search, ours, theirs)
+        trials = self.store.query(content.trial_contents, self.own, search, ours, theirs)
         children = self.server.runs(self.experiment, f"tags.`mlflow.parentRunId` = '{theirs}'")
         there = {values_of(run["data"]["tags"]).get(ID): run for run in children}
         for trial in trials:
@@ -219,8 +217,7 @@ class Objects:
 
     def entry(self, row: Row[Any]) -> None:
         """An entry of the promotion log: the versions of the models that it is about."""
-        with self.store.read() as connection:
-            champions = registry.former_champions(connection)
+        champions = self.store.query(registry.former_champions)
         for model in {row.from_model, row.to_model, row.blocked_model}.intersection(champions):
             self.version(model)
         if row.operation == "restore":  # what was sent after the backup may have moved it
@@ -234,8 +231,7 @@ class Objects:
         """
         moved = False
         while True:
-            with self.store.read() as connection:
-                champion = promotion_log.champion(connection)
+            champion = self.store.query(promotion_log.champion)
             if champion is None:
                 return moved
             version = self._known("version", f"m{champion}") or self.version(champion)

@@ -44,8 +44,7 @@ def alike(version: sa.ColumnElement[int] | int) -> sa.Select[tuple[int]]:
 
 def measured(store: Store, version: int) -> DatasetProfile:
     """The facts of a version; its rows are read the first time."""
-    with store.read() as connection:
-        known = get(connection, version)
+    known = store.query(get, version)
     return known or record_or_verify(store, version, datasets.read(store, version))
 
 
@@ -57,8 +56,7 @@ def record_or_verify(store: Store, version: int, frame: "pd.DataFrame") -> Datas
 
     digest = rowset_digest(frame[[KEY_COLUMN, *schema.CATALOGUE]])
     sides = rowset_digest(frame[[KEY_COLUMN, SIDE_COLUMN]])
-    with store.read() as connection:
-        known = get(connection, version)
+    known = store.query(get, version)
     if known is None:
         return _record(store, version, frame, digest, sides)
     if known.digest != digest:

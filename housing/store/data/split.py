@@ -135,8 +135,7 @@ def _recorded(connection: Connection) -> tuple[int, int]:
 
 def recorded_sides(store: Store, keys: Keys) -> tuple[Keys, Sides]:
     """Those of `keys` that the ledger has, ascending, and their sides."""
-    with store.read() as connection:
-        return bulk.known_sides(connection, keys)
+    return store.query(bulk.known_sides, keys)
 
 
 def _seen(connection: Connection, codes: npt.NDArray[np.int64]) -> dict[int, StratumCount]:

@@ -10,12 +10,12 @@ import shutil
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -34,6 +34,9 @@ from housing.notify import NotifySettings
 from housing.store.database.tables import leases, utc_now
 from housing.store.objects.blobs import BlobStore
 from housing.store.objects.signing import Signer
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 BUSY_SECONDS = 30.0
 WAL_PAUSE_SECONDS = 0.01
@@ -75,6 +78,13 @@ class Store:
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
                 yield connection
+
+    def query(
+        self, act: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """What one query returns, in a read transaction of its own."""
+        with self.read() as connection:
+            return act(connection, *args, **kwargs)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

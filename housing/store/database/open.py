@@ -136,8 +136,7 @@ class BackupStorage(BlobStore):
 
 def migrate(store: Store, to: str = HEAD) -> None:
     """Bring the schema to a revision; a no-op that costs one query when it is there already."""
-    with store.read() as connection:
-        found = schema_version(connection)
+    found = store.query(schema_version)
     if found == to:
         return
     if found is not None and found > HEAD:

@@ -130,8 +130,7 @@ def problems(store: Store) -> Iterator[str]:
 
 def _must_have_id(store: Store, storage: DurableFileSystem, mark: str) -> None:
     """Called with a mark that was read before: another process may make id and mark meanwhile."""
-    with store.read() as connection:
-        found = identity(connection)
+    found = store.query(identity)
     known = _MARK.fullmatch(mark)
     if known is None:
         raise NotOwned(

@@ -124,8 +124,7 @@ def get_model(store: Store, digest: str) -> Any:
     SignatureWrong, WrongKey, KeyMissing, Corrupt, BlobMissing or Pruned before anything is
     deserialised; NotUsableHere where that fails.
     """
-    with store.read() as connection:
-        row = _row(connection, digest)
+    row = store.query(_row, digest)
     check_signature(store, row)
     packed = _bytes(store, row)
     try:

@@ -69,8 +69,7 @@ def load_verified(store: Store, row: Row[Any]) -> VerifiedModel:
     try:
         model, _ = artifacts.load_verified(store, row.artifact, row.golden)
     except NotUsableHere as error:
-        with store.read() as connection:
-            copies = digests(connection, row.id)
+        copies = store.query(digests, row.id)
         for copy in copies:
             try:
                 model, _ = artifacts.load_verified(store, copy, row.golden)

@@ -204,8 +204,7 @@ def _overtaken(change: Change, found: str) -> ChampionChanged:
 
 def check_eligible(store: Store, change: Change) -> None:
     """Raise what `change_champion` would raise for any champion, before work is done for it."""
-    with store.read() as connection:
-        _must_be_eligible(connection, change)
+    store.query(_must_be_eligible, change)
 
 
 def _must_be_eligible(connection: Connection, change: Change) -> None:

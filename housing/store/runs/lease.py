@@ -110,8 +110,7 @@ def dead_owner(store: Store, name: str = RUN) -> Beat | None:
 
 
 def _read(store: Store, name: str) -> Holder | None:
-    with store.read() as connection:
-        return holder(connection, name)
+    return store.query(holder, name)
 
 
 def acquire(store: Store, *, owner: str, name: str = RUN) -> int:
