@@ -121,9 +121,9 @@ def _consistent_dump(store: Store, id_: str) -> tuple[tuple[TableDump, ...], dic
         try:
             return written, facts, copy_new(store, facts["blobs"])
         except BlobMissing:
-            with store.read() as connection:
-                live = set(snapshots.live_blobs(connection))
-            if live >= set(facts["blobs"]):  # not expired: it is lost
+            if set(store.query(snapshots.live_blobs)) >= set(
+                facts["blobs"]
+            ):  # not expired: it is lost
                 raise
 
 

@@ -235,8 +235,7 @@ def _newest_backup(store: Store, newest: str) -> Iterator[Finding]:
 
 def _damaged_backups(store: Store, complete: list[str]) -> Iterator[Finding]:
     """Read every byte of every backup, and the copies that only promotions made, each once."""
-    with store.read() as connection:
-        objects = dict.fromkeys(snapshots.copied_blobs(connection, store.backup.url), "")
+    objects = dict.fromkeys(store.query(snapshots.copied_blobs, store.backup.url), "")
     for number, id_ in enumerate(complete, start=1):
         progress.report("backups", number, len(complete))
         replace_it = f"`housing backup create`; then delete {store.backup.at(f'snapshots/{id_}')}"

@@ -258,8 +258,7 @@ def as_recorded(found: pd.DataFrame) -> pd.DataFrame:
 
 def with_inputs(store: Store, rows: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
     """Key, inputs and label of recorded rows whose inputs are in the log."""
-    with store.read() as connection:
-        files = {row.id: row for row in predictions.since(connection, 0) if row.has_inputs}
+    files = {row.id: row for row in store.query(predictions.since, 0) if row.has_inputs}
     wanted = [KEY_COLUMN, *columns, LABEL]
     parts = []
     for batch, part in rows.groupby(BATCH):

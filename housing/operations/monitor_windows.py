@@ -276,8 +276,7 @@ class MonitorContext:
         return expected_rates.sides(self.store, self.served.version)
 
     def _newest_member(self) -> int:
-        with self.store.read() as connection:
-            return max(datasets.get(connection, self.served.version).batches, default=0)
+        return max(self.store.query(datasets.get, self.served.version).batches, default=0)
 
     def _cursor(self, source: str, start: Cursor) -> Cursor:
         row = self._last[source]

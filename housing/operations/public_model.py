@@ -59,8 +59,7 @@ def _refitted(store: Store, settings: Settings, row: Row[Any], fitted: Any) -> P
     verified_training_keys(row, frame)
     progress.report("fit", 0, 0, f"m{row.id} without {', '.join(left_out)}")
     model = refit(store, row, *training_side(frame), settings, left_out)
-    with store.read() as connection:
-        metric = metric_named(searches.metric_of(searches.get(connection, row.search)))
+    metric = metric_named(searches.metric_of(store.query(searches.get, row.search)))
     test = datasets.test_rows(frame)
     actual = test[schema.TARGET].to_numpy(np.float64)
     before, after = (

@@ -53,9 +53,9 @@ def report_missed(store: Store, due: datetime, next_step: str) -> None:
     """Record that a scheduled run did not start, with its alert, unless it was reported before."""
     about = f"nightly {due.astimezone(UTC).isoformat()}"
     message = f"The nightly run due at {due:%Y-%m-%d %H:%M %Z} has not started. {next_step}"
-    with store.read() as connection:  # the watchdog asks every few seconds: no lock for that
-        if outbox.is_open(connection, Event.MISSED, about):
-            return
+    # The watchdog asks every few seconds: no lock for that.
+    if store.query(outbox.is_open, Event.MISSED, about):
+        return
     with store.write() as connection:
         if outbox.is_open(connection, Event.MISSED, about):
             return

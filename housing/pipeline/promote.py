@@ -290,8 +290,7 @@ def _verify_and_heal(store: Store, row: Row[Any]) -> tuple[tuple[str, ...], str]
     except Corrupt as error:
         wanted = [row.artifact, row.golden]
         if isinstance(error, NotUsableHere):
-            with store.read() as connection:
-                wanted += onnx_copies.digests(connection, row.id)
+            wanted += store.query(onnx_copies.digests, row.id)
         healed = heal(store, wanted)
         if not healed:  # its bytes are the stored ones
             raise

@@ -51,9 +51,8 @@ def existing_verdict(store: Store, version: int, settings: Settings) -> JudgedEv
     or where no run sent the notification: the work of a dead run is completed. A blocked challenger
     needs no work until it is unblocked.
     """
-    with store.read() as connection:
-        if split.unsplit(connection):
-            return None
+    if store.query(split.unsplit):
+        return None
     content = profiles.measured(store, version).content
     with store.read() as connection:
         found = stored(

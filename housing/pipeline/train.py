@@ -133,9 +133,8 @@ def search(store: Store, run: RunContext, version: int, settings: Settings) -> i
     """Run or resume the search of this version and plan; returns its id."""
     search, plan, frame = _begun(store, run, version, settings)
     X, y = training_side(frame)
-    with store.read() as connection:
-        if searches.get(connection, search).finished_at is not None:
-            return search
+    if store.query(searches.get, search).finished_at is not None:
+        return search
     check_families(plan, X, y)
     found = _run(store, search, plan, X, y, settings.dask_address or "")
     if plan.compares_families:
@@ -324,8 +323,7 @@ def refit(
 ) -> Any:
     """A registered model fitted again on the same rows: same members, same excluded features, and
     `without` some more groups of them."""
-    with store.read() as connection:
-        plan = searches.get(connection, model.search).plan
+    plan = store.query(searches.get, model.search).plan
     members = [Member(Candidate(**each["candidate"]), each["seed"]) for each in model.members]
     return fit_members(
         X, y, members,

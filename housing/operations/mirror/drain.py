@@ -132,8 +132,7 @@ def _send(objects: Objects, result: MirrorResult) -> None:
     except MirrorUnavailable as error:
         result.errors.append(str(error))
     progress.report("mirror", len(work), len(work), f"{result.sent:,} sent")
-    with objects.store.read() as connection:
-        result.waiting = len(pending(connection, objects))
+    result.waiting = len(objects.store.query(pending, objects))
 
 
 def _end(connection: Connection, store: Store, result: MirrorResult) -> None:

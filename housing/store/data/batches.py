@@ -106,8 +106,7 @@ class BatchLookup:
 
     def has_batch_of(self, source: str, *, real: bool = False) -> bool:
         """Whether a delivery of a source, a real one, has been stored and not discarded."""
-        with self.store.read() as connection:
-            return not kinds(connection, source) <= ({True} if real else set())
+        return not self.store.query(kinds, source) <= ({True} if real else set())
 
 
 def kinds(connection: Connection, source: str | None = None) -> set[bool]:

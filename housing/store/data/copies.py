@@ -41,8 +41,7 @@ def reasons(
     `lacking` (n,) marks the accepted rows that the dataset lacks as they are; `excluded` is a batch
     whose content a person asks to ingest again.
     """
-    with store.read() as connection:
-        known = {batch: why for batch, why in _kept_out(connection).items() if batch != excluded}
+    known = {batch: why for batch, why in store.query(_kept_out).items() if batch != excluded}
     at = np.flatnonzero(lacking)
     if not known or not len(at):
         return ()

@@ -217,5 +217,4 @@ def leaking_rows(store: Store, test: Fingerprints, train: Fingerprints) -> Mask:
     met = shared_hashes(test, train)
     if not any(in_test.any() for in_test, _ in met):
         return np.zeros(len(test), dtype=np.bool_)
-    with store.read() as connection:
-        return near_duplicates_in_training(test, train, met, frequencies(connection))
+    return near_duplicates_in_training(test, train, met, store.query(frequencies))

@@ -109,8 +109,7 @@ def _has_tables(store: Store) -> bool:
         path = Path(str(store.engine.url.database).removeprefix("file:"))
         if not path.exists() or (path.is_file() and not path.stat().st_size):
             return False
-    with store.read() as connection:
-        return schema_version(connection) is not None
+    return store.query(schema_version) is not None
 
 
 def _refuse_other_problems(store: Store) -> None:

@@ -159,8 +159,7 @@ def _bytes(store: Store, row: Row[Any]) -> bytes:
     try:
         return store.blobs.get(row.digest, row.suffix)
     except BlobMissing:
-        with store.read() as connection:
-            _row(connection, row.digest)  # Pruned, where a prune has dropped it since
+        store.query(_row, row.digest)  # Pruned, where a prune has dropped it since
         raise
 
 

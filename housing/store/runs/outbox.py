@@ -55,9 +55,9 @@ def add(
 
 def record(store: Store, message: Message, about: str) -> bool:
     """As `add`, in a transaction of its own: for what another database or process decided."""
-    with store.read() as connection:  # the watchdog asks every few seconds: no lock for that
-        if is_open(connection, message.event, about):
-            return False
+    # The watchdog asks every few seconds: no lock for that.
+    if store.query(is_open, message.event, about):
+        return False
     with store.unfenced().write() as connection:
         return add(connection, store, message, about)
 

@@ -120,9 +120,9 @@ def mark_dead(store: Store) -> Sequence[Row[Any]]:
     A run that needs the run lease and is not its living holder's cannot be at work. Where the
     holder is on another host and overdue, this takes `lease.WATCHED`.
     """
-    with store.read() as connection:  # the watch asks every few seconds: no lock for that
-        if not dead_runs(connection):
-            return []
+    # The watchdog asks every few seconds: no lock for that.
+    if not store.query(dead_runs):
+        return []
     dead_owner = lease.dead_owner(store)
     with store.write() as connection:
         current = lease.holder(connection)

@@ -17,8 +17,7 @@ def set_at(connection: Connection, key: str) -> datetime | None:
 
 def mark(store: Store, key: str) -> datetime:
     """Set a mark, unless it is set; returns when it was."""
-    with store.read() as connection:  # asked every few seconds: no lock for that
-        found = set_at(connection, key)
+    found = store.query(set_at, key)  # asked every few seconds: no lock for that
     if found is not None:
         return found
     with store.unfenced().write() as connection:
