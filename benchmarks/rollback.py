@@ -69,7 +69,7 @@ def rollbacks(store: Store, number: int, commands: int) -> Rollbacks:
         found.switch.append(again())
         found.load.append(timed(lambda: artifacts.get_model(store, row.artifact))[0])
         found.rehearsal.append(
-            timed(lambda: artifacts.load_and_verify(store, row.artifact, row.golden))[0]
+            timed(lambda: artifacts.load_verified(store, row.artifact, row.golden))[0]
         )
     command = [*HOUSING, "rollback", f"m{first}", "--reason", "benchmark"]
     for _ in range(commands):

@@ -1,6 +1,6 @@
 """Curves of a model on demand: the data of its search again, stored with the search."""
 
-from housing.errors import NotPossible
+from housing.operations.predict import champion_of
 from housing.pipeline import search_figures
 from housing.pipeline.train import training_side
 from housing.settings import Settings
@@ -18,10 +18,8 @@ def measure_curves(
 
     NotPossible without a champion, or for a parameter that the candidate's family does not have.
     """
+    chosen = model or champion_of(store, "Measuring curves")
     with store.read() as connection:
-        if (chosen := model or registry.champion(connection)) is None:
-            why = "there is no champion yet; `housing retrain` makes one."
-            raise NotPossible(what="Measuring curves", why=why)
         row = registry.model(connection, chosen)
         search = searches.get(connection, row.search)
         trials = searches.trials_of(connection, search.id)

@@ -107,10 +107,7 @@ def _objects(store: Store, settings: Settings) -> Iterator[Finding]:
     with store.read() as connection:
         live = sa.select(blobs).where(blobs.c.pruned_at.is_(None)).order_by(blobs.c.digest)
         rows = connection.execute(live).all()
-        interrupted = sa.select(sa.func.count()).where(
-            blobs.c.pruned_at.is_not(None), blobs.c.deleted_at.is_(None)
-        )
-        marked = connection.execute(interrupted).scalar_one()
+        marked = deletion.marked(connection)
     for number, row in enumerate(rows, start=1):
         progress.report("objects", number, len(rows))
         try:
@@ -119,7 +116,9 @@ def _objects(store: Store, settings: Settings) -> Iterator[Finding]:
             if not deletion.is_dropped(store, row.digest):  # by a prune, since it was listed
                 yield Finding.damage(f"{row.kind} {error}", _fix(store, row))
     if marked:
-        yield Finding(f"an interrupted prune left {marked} objects to delete", "`housing prune`")
+        yield Finding(
+            f"an interrupted prune left {len(marked)} objects to delete", "`housing prune`"
+        )
 
 
 def _fix(store: Store, row: sa.Row[Any]) -> str:

@@ -79,29 +79,18 @@ def recorded(store: Store, run: int | None = None) -> RecordedVerdict:
 
 def row_of(connection: Connection, run: int | None) -> Row[Any]:
     """The evaluation of a run, or the newest one; NotPossible where there is none."""
-    return _newest(connection) if run is None else _of_run(connection, run)
-
-
-def _newest(connection: Connection) -> Row[Any]:
-    rows = registry.newest_evaluations(connection, 1)
-    if not rows:
-        raise NotPossible(
-            what="Asking about the gate",
-            why="nothing has been judged yet; `housing retrain` starts a run.",
-        )
-    return rows[0]
-
-
-def _of_run(connection: Connection, run: int) -> Row[Any]:
+    if run is None:
+        if newest := registry.newest_evaluations(connection, 1):
+            return newest[0]
+        why = "nothing has been judged yet; `housing retrain` starts a run."
+        raise NotPossible(what="Asking about the gate", why=why)
     ended = runs.get(connection, run)
     row = registry.evaluation_of_run(connection, run)
     if row is None and ended.challenger is not None:
         row = registry.newest_evaluation(connection, ended.challenger)  # by an earlier run
     if row is None:
-        raise NotPossible(
-            what=f"Asking about the gate of r{run}",
-            why="that run judged nothing; `housing runs` lists the outcomes.",
-        )
+        why = "that run judged nothing; `housing runs` lists the outcomes."
+        raise NotPossible(what=f"Asking about the gate of r{run}", why=why)
     return row
 
 

@@ -6,7 +6,8 @@ import pandas as pd
 from housing import schema
 from housing.formatting import percent
 from housing.keys import KEY_COLUMN, words_of
-from housing.store.data import datasets, split
+from housing.store.data import datasets
+from housing.store.database import bulk
 from housing.store.database.engine import Store
 
 LEAST_ROWS = 20
@@ -25,7 +26,7 @@ def unknown_keys_at_known_locations(store: Store, accepted: pd.DataFrame) -> str
     if schema.LOCATION is None or len(accepted) < LEAST_ROWS:
         return ""
     keys = accepted[KEY_COLUMN].to_numpy()
-    new = ~np.isin(keys, split.recorded_sides(store, keys)[0])
+    new = ~np.isin(keys, store.query(bulk.known_sides, keys)[0])
     if new.mean() < NEW_KEYS:
         return ""
     active = store.query(datasets.active)

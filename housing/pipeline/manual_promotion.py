@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter
-from sqlalchemy.engine import Connection
 
-from housing.errors import NothingToTrainOn, NotPossible
+from housing.errors import NotPossible
 from housing.gate.check import COMPARISONS
 from housing.notify import Message
 from housing.pipeline import promote
@@ -87,21 +86,12 @@ def _must_be_judgeable(store: Store, model: int) -> None:
         registry.must_have_bytes(connection, registry.model(connection, model))
         if registry.champion(connection) == model:
             raise NotPossible(what=f"Judging m{model}", why="it is the champion; name another.")
-        _active_version(connection)
-
-
-def _active_version(connection: Connection) -> int:
-    active = datasets.active(connection)
-    if active is None:
-        raise NothingToTrainOn(
-            why="there is no dataset to judge on", next_step="`housing retrain` makes one."
-        )
-    return active.id
+        datasets.must_have_active(connection)
 
 
 def _evaluate(run: RunContext, model: int) -> tuple[JudgedEvaluation, Verdict, int]:
     with step(run, "evaluate") as (store, settings):
-        version = store.query(_active_version)
+        version = store.query(datasets.must_have_active).id
         judged = judge_against(store, run.id, version, model, settings, again=True)
         runs.note(store, run.id, evaluation=judged.evaluation)
         row = store.query(registry.evaluation, judged.evaluation)

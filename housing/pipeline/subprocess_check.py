@@ -107,7 +107,7 @@ def _check(store: Store, artifact: str, golden: str) -> LoadCheck:
     began = time.perf_counter()
     found: dict[str, Any] = {"worst": None}
     try:
-        found["worst"] = artifacts.load_and_verify(store, artifact, golden)
+        _, found["worst"] = artifacts.load_verified(store, artifact, golden)
     except Corrupt as error:
         found["fault"] = str(error).rstrip(".")
     except HousingError as error:

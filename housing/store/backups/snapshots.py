@@ -103,16 +103,13 @@ def write_tables(
     storage: DurableFileSystem, id_: str, connection: Connection
 ) -> tuple[TableDump, ...]:
     """Write all tables as they are in this transaction; one is in memory at a time."""
-    return tuple(
-        _write_table(storage, id_, table.name, table_dump.dump(connection, table))
-        for table in table_dump.order()
-    )
-
-
-def _write_table(storage: DurableFileSystem, id_: str, table: str, data: bytes) -> TableDump:
-    storage.write(_name(id_, f"{table}.parquet"), data)
-    digest = hashlib.sha256(data).hexdigest()
-    return TableDump(table, table_dump.rows_in(data), len(data), digest)
+    written = []
+    for table in table_dump.order():
+        data = table_dump.dump(connection, table)
+        storage.write(_name(id_, f"{table.name}.parquet"), data)
+        digest = hashlib.sha256(data).hexdigest()
+        written.append(TableDump(table.name, table_dump.rows_in(data), len(data), digest))
+    return tuple(written)
 
 
 def live_blobs(connection: Connection) -> tuple[BlobRef, ...]:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from housing.problem import MARK
-from housing.store.data.segments import get_sides, get_table
+from housing.store.data.segments import get_table
 from housing.store.database.engine import Store
 from housing.store.database.tables import batch_splits, batches, packed_batches
 
@@ -85,7 +85,7 @@ def read(store: Store, part: Part, columns: Sequence[str] | None, side: str = ""
         slices = [table.slice(first, rows) for first, rows in _merged(part.spans)]
         table = slices[0] if len(slices) == 1 else pa.concat_tables(slices)
     elif side:
-        table = table.append_column(SIDE, pa.array(get_sides(store, str(part.sides))))
+        table = table.append_column(SIDE, get_table(store, str(part.sides))["side"])
     names = [n for n in columns or table.column_names if n in table.column_names and n != SIDE]
     if not side:
         return table.select(names)

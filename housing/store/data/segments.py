@@ -14,7 +14,6 @@ from housing import schema
 from housing.errors import Corrupt
 from housing.store.database.engine import Store
 from housing.store.objects.blobs import Blob
-from housing.training.fingerprints import Sides
 
 
 def put_frame(store: Store, frame: pd.DataFrame) -> Blob:
@@ -44,17 +43,6 @@ def get_table(store: Store, digest: str, columns: Sequence[str] | None = None) -
         return file.read(columns=present)
     except pa.ArrowException as error:  # the digest is right, so it was written so
         raise Corrupt(what=f"segment {digest[:12]}", why=str(error)) from error
-
-
-def put_sides(store: Store, side: Sides) -> Blob:
-    """Store the side of each row of a segment."""
-    return put_table(store, pa.table({"side": side}))
-
-
-def get_sides(store: Store, digest: str) -> Sides:
-    """The side of each row of a segment, in its row order."""
-    sides: Sides = get_table(store, digest)["side"].to_numpy()
-    return sides
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:

@@ -8,13 +8,14 @@ segment are a Parquet blob.
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from housing.keys import KEY_COLUMN, Keys
 from housing.schema import CATALOGUE
 from housing.store.data import near_duplicate_lookup
-from housing.store.data.segments import get_table, put_sides, to_frame
+from housing.store.data.segments import get_table, put_table, to_frame
 from housing.store.database import bulk
 from housing.store.database.engine import Store
 from housing.store.database.tables import (
@@ -115,7 +116,7 @@ def _record_part(
     connection.execute(
         batch_splits.insert().values(
             batch=batch,
-            sides=record_blob(connection, put_sides(store, side), "sides"),
+            sides=record_blob(connection, put_table(store, pa.table({"side": side})), "sides"),
             new_keys=int((~rows.known).sum()),
             known_keys=int(rows.known.sum()),
             unused_rows=int((side == NEITHER).sum()),
@@ -131,11 +132,6 @@ def _recorded(connection: Connection) -> tuple[int, int]:
     sums = sa.func.sum(batch_splits.c.new_keys), sa.func.sum(batch_splits.c.known_keys)
     new, known = connection.execute(sa.select(*sums)).one()
     return int(new or 0), int(new or 0) + int(known or 0)
-
-
-def recorded_sides(store: Store, keys: Keys) -> tuple[Keys, Sides]:
-    """Those of `keys` that the ledger has, ascending, and their sides."""
-    return store.query(bulk.known_sides, keys)
 
 
 def _seen(connection: Connection, codes: npt.NDArray[np.int64]) -> dict[int, StratumCount]:

@@ -168,11 +168,6 @@ def put_golden(store: Store, rows: pd.DataFrame, predictions: np.ndarray[Any, An
     return put_frame(store, rows.assign(**{PREDICTION: predictions}).reset_index(drop=True))
 
 
-def load_and_verify(store: Store, artifact: str, golden: str) -> float:
-    """The worst relative difference of golden predictions; raises as `load_verified`."""
-    return load_verified(store, artifact, golden)[1]
-
-
 def load_verified(store: Store, artifact: str, golden: str) -> tuple[Any, float]:
     """A model that predicts its golden rows again, and the worst relative difference.
 

@@ -15,7 +15,7 @@ from housing.keys import KEY_COLUMN, row_keys
 from housing.store.backups import table_dump
 from housing.store.data import datasets, near_duplicate_lookup, profiles, split
 from housing.store.data.datasets import SIDE_COLUMN
-from housing.store.data.segments import get_sides
+from housing.store.data.segments import get_table
 from housing.store.database.open import open_store
 from housing.store.database.tables import batch_splits, near_duplicate_index, split_sides
 from housing.training.fingerprints import NEITHER, TEST, TRAIN, fingerprints
@@ -88,7 +88,7 @@ def ledger_of(store):
 def sides_of(store, batch):
     query = sa.select(batch_splits.c.sides).where(batch_splits.c.batch == batch)
     with store.read() as connection:
-        return get_sides(store, connection.execute(query).scalar_one())
+        return get_table(store, connection.execute(query).scalar_one())["side"].to_numpy()
 
 
 def index_rows(store):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from housing import schema
 from housing.keys import KEY_COLUMN
 from housing.store.data import datasets, split
-from housing.store.data.segments import get_sides
+from housing.store.data.segments import get_table
 from housing.store.database import bulk
 from housing.store.database.open import open_store
 from housing.store.database.tables import (
@@ -75,7 +75,7 @@ def bring_in(store, batch, rule=RULE):
 def sides_of(store, batch):
     with store.read() as connection:
         query = sa.select(batch_splits.c.sides).where(batch_splits.c.batch == batch)
-        return get_sides(store, connection.execute(query).scalar_one())
+        return get_table(store, connection.execute(query).scalar_one())["side"].to_numpy()
 
 
 BATCHES = st.lists(
@@ -247,11 +247,11 @@ def test_a_waiting_or_quarantined_batch_has_no_sides(store, districts, add_batch
 
 def test_recorded_sides_answers_for_known_keys_alone(store, districts, add_batch):
     bring_in(store, add_batch(store, districts([5, -7, 2**63 - 1, -(2**63)])))
-    keys, sides = split.recorded_sides(store, np.array([9, 5, -7, 5, -(2**63)]))
+    keys, sides = store.query(bulk.known_sides, np.array([9, 5, -7, 5, -(2**63)]))
     assert keys.tolist() == [-(2**63), -7, 5]
     assert sides.tolist() == [ledger_of(store)[key] for key in keys.tolist()]
     assert sides.dtype == np.int8
-    keys, sides = split.recorded_sides(store, np.array([], dtype=np.int64))
+    keys, sides = store.query(bulk.known_sides, np.array([], dtype=np.int64))
     assert len(keys) == len(sides) == 0
 
 
@@ -261,7 +261,7 @@ def test_many_keys_go_in_and_come_back_in_chunks(store, monkeypatch):
     test = keys % 3 == 0
     with store.write() as connection:
         bulk.insert_sides(connection, 0, keys, test.astype(np.int8))
-    found, sides = split.recorded_sides(store, keys)
+    found, sides = store.query(bulk.known_sides, keys)
     assert found.tolist() == list(range(-50, 50))
     assert (sides == (found % 3 == 0)).all()
 

@@ -326,7 +326,7 @@ def test_a_backup_of_what_is_damaged_or_unknown_is_refused(store):
 
 
 def test_frames_come_back_unchanged_and_as_the_same_bytes(store, districts):
-    from housing.store.data.segments import get_sides, get_table, put_frame, put_sides, to_frame
+    from housing.store.data.segments import get_table, put_frame, to_frame
 
     frame = districts(range(300))
     blob = put_frame(store, frame)
@@ -336,8 +336,6 @@ def test_frames_come_back_unchanged_and_as_the_same_bytes(store, districts):
     assert back.equals(frame)
     assert dict(back.dtypes) == dict(frame.dtypes)
     assert get_table(store, blob.digest, ["population", "nosuch"]).column_names == ["population"]
-    sides = np.arange(300) % 5 == 0
-    assert (get_sides(store, put_sides(store, sides).digest) == sides).all()
 
 
 def test_a_segment_that_is_no_table_is_corrupt(store):
