@@ -210,7 +210,7 @@ def withdraw(store: Store, batch: int, *, reason: str) -> Withdrawn:
         discarded = tuple(c.batch for c in found if c.whole and c.waits)
         staying = tuple(c for c in found if not c.whole)
         block_copies(connection, batch, staying)
-        version = datasets.withdraw_in(connection, batch, reason, copies, discarded)
+        version = datasets.withdraw(connection, batch, reason, copies, discarded)
         return Withdrawn(version, copies, discarded, staying)
 
     return _decide(store, find, act)
@@ -230,7 +230,7 @@ def roll_back(store: Store, target: int, *, reason: str) -> tuple[DatasetVersion
     def act(
         connection: Connection, discarded: tuple[int, ...]
     ) -> tuple[DatasetVersion, tuple[int, ...]]:
-        return datasets.roll_back_in(connection, target, reason, discarded), discarded
+        return datasets.roll_back(connection, target, reason, discarded), discarded
 
     return _decide(store, find, act)
 

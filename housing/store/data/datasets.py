@@ -121,23 +121,17 @@ def append_waiting(store: Store, *, reason: str, run: int | None) -> DatasetVers
         return get(connection, version)
 
 
-def withdraw(store: Store, batch: int, *, reason: str) -> DatasetVersion:
-    """A new version without `batch`; NotPossible if the active version does not contain it."""
-    with store.write() as connection:
-        return withdraw_in(connection, batch, reason)
-
-
-def withdraw_in(
+def withdraw(
     connection: Connection,
     batch: int,
     reason: str,
     copies: Sequence[int] = (),
     discarded: Sequence[int] = (),
 ) -> DatasetVersion:
-    """`withdraw` in a write transaction, with copies of the batch's rows.
+    """A new version without `batch`; NotPossible if the active version does not contain it.
 
-    `copies` leave with the batch and are restored with it. `discarded` are waiting batches that
-    never enter.
+    In a write transaction. `copies` of its rows leave with the batch and are restored with it.
+    `discarded` are waiting batches that never enter.
     """
     current = must_contain(connection, batch)
     version = _new_version(connection, "withdraw", reason)
@@ -198,16 +192,13 @@ def _was_member(connection: Connection, batch: int) -> bool:
     return connection.execute(query).first() is not None
 
 
-def roll_back(store: Store, target: int, *, reason: str) -> DatasetVersion:
-    """A new version with the batches of an older one; NotPossible if the active has the same."""
-    with store.write() as connection:
-        return roll_back_in(connection, target, reason)
-
-
-def roll_back_in(
+def roll_back(
     connection: Connection, target: int, reason: str, discarded: Sequence[int] = ()
 ) -> DatasetVersion:
-    """`roll_back` in a write transaction; `discarded` are waiting batches that never enter."""
+    """A new version with the batches of an older one; NotPossible if the active has the same.
+
+    In a write transaction. `discarded` are waiting batches that never enter.
+    """
     current, old = active(connection), get(connection, target)
     if current is None or current.batches == old.batches:
         raise NotPossible(

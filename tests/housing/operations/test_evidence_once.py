@@ -21,6 +21,7 @@ from housing.store.database.tables import labelled_predictions
 from housing.store.database.tables import monitor_windows as windows_table
 from housing.store.models.promotion_log import Authorship, append, head
 from housing.store.runs import monitor_windows
+from tests.fixtures import dataset_operations
 from tests.housing.operations.test_monitor import _home
 from tests.housing.operations.test_monitor_inputs import (
     Home,
@@ -72,7 +73,7 @@ def test_a_batch_that_is_withdrawn_and_restored_counts_once(home: Home, other: H
     for at in (home, other):
         _look(at)
     for _ in range(3):
-        datasets.withdraw(home[1], batch, reason="doubt")
+        dataset_operations.withdraw(home[1], batch, reason="doubt")
         _look(home)
         datasets.restore(home[1], batch, reason="no doubt")
         assert _priced(_look(home)) == {}
@@ -87,7 +88,7 @@ def test_the_same_prices_under_another_batch_count_once(home: Home, other: Home)
     _enter(other, "n30.csv", first)
     for at in (home, other):
         _look(at)
-    datasets.withdraw(home[1], batch, reason="doubt")
+    dataset_operations.withdraw(home[1], batch, reason="doubt")
     again = _deliver(home, "again.csv", first.iloc[::-1].head(250))
     batches.release_quarantined(home[1], again)  # rows of a withdrawn batch are held
     datasets.append_waiting(home[1], reason="test", run=None)
@@ -106,7 +107,7 @@ def test_live_errors_are_those_of_the_prices_that_count(home: Home, other: Home)
     batch = _enter(home, "n40.csv", _dearer(frame))
     first = _look(home)
     assert _priced(first) == {"predictions": 120}
-    datasets.withdraw(home[1], batch, reason="doubt")
+    dataset_operations.withdraw(home[1], batch, reason="doubt")
     assert _look(home).errors == ()
     _label(home[1], frame)
     _label(other[1], frame)
@@ -132,7 +133,7 @@ def test_a_later_label_of_a_row_counts_while_the_first_is_withdrawn(
     alone = _look(other).errors
     assert [e["rows"] for e in alone] == [120]
     for _ in range(2):
-        datasets.withdraw(home[1], batch, reason="doubt")
+        dataset_operations.withdraw(home[1], batch, reason="doubt")
         assert [e["rmse"] for e in _look(home).errors] == [e["rmse"] for e in alone]
         datasets.restore(home[1], batch, reason="no doubt")
         assert _look(home).errors == first
@@ -149,7 +150,7 @@ def test_an_alarm_ends_with_the_prices_it_was_about(home: Home, source: str) -> 
         _answer(home[1], frame)
     batch = _enter(home, "n40.csv", frame.assign(**{schema.TARGET: frame[schema.TARGET] * 1.6}))
     assert _alarms(home, source)
-    datasets.withdraw(home[1], batch, reason="in another currency")
+    dataset_operations.withdraw(home[1], batch, reason="in another currency")
     assert not _alarms(home, source)
     assert not _alarms(home, source), "and it is judged once"
     with home[1].read() as connection:

@@ -26,6 +26,7 @@ from housing.store.database.engine import Store
 from housing.store.database.tables import monitor_windows, utc_now
 from housing.store.objects.blobs import BlobStore
 from housing.store.runs import predictions
+from tests.fixtures import dataset_operations
 from tests.housing.operations.test_monitor import _home, _land
 
 Home = tuple[Settings, Store]
@@ -123,7 +124,7 @@ def test_known_rows_among_new_ones_are_left_out(home: Home, other: Home) -> None
 def test_a_batch_that_was_withdrawn_changes_nothing(home: Home, other: Home) -> None:
     bad = _deliver(home, "bad.csv", _dearer(simulate(300, 0, day=30)))
     datasets.append_waiting(home[1], reason="test", run=None)
-    datasets.withdraw(home[1], bad, reason="in another currency")
+    dataset_operations.withdraw(home[1], bad, reason="in another currency")
     for at in (home, other):
         _deliver(at, "n20.csv", simulate(300, 0, day=20))
         _look(at)
@@ -134,7 +135,7 @@ def test_labels_withdrawn_after_an_alarm_no_longer_count(home: Home) -> None:
     bad = _deliver(home, "bad.csv", _dearer(simulate(300, 0, day=30)))
     datasets.append_waiting(home[1], reason="test", run=None)
     assert [s.name for w in _look(home).windows for s in w.alarms if s.kind == "error"]
-    datasets.withdraw(home[1], bad, reason="in another currency")
+    dataset_operations.withdraw(home[1], bad, reason="in another currency")
     _deliver(home, "n20.csv", simulate(300, 0, day=20))
     look = _look(home)
     assert [s.name for w in look.windows for s in w.alarms if s.kind == "error"] == []
@@ -215,7 +216,7 @@ def test_a_price_from_a_batch_that_was_withdrawn_is_none(home: Home) -> None:
     _answer(home[1], frame)
     bad = _deliver(home, "bad.csv", _dearer(frame))
     datasets.append_waiting(home[1], reason="test", run=None)
-    datasets.withdraw(home[1], bad, reason="in another currency")
+    dataset_operations.withdraw(home[1], bad, reason="in another currency")
     assert _priced(_look(home)) == {}
     _label(home[1], frame)
     assert _priced(_look(home)) == {"predictions": 120}

@@ -21,6 +21,7 @@ from housing.store.database.tables import approvals, evaluations, promotion_log
 from housing.store.models import blocks, registry
 from housing.store.models.promotion_log import Authorship
 from housing.store.runs import lease, outbox
+from tests.fixtures import dataset_operations
 from tests.housing.conftest import Land
 from tests.housing.pipeline.test_runs import (
     Ran,
@@ -377,7 +378,7 @@ def test_a_batch_that_was_withdrawn_is_not_approved(
         second.judged.evaluation, second.challenger, first.challenger, "promote", "Yes."
     )
     approval.request_approval(store, run.id, waits, load_settings())
-    datasets.withdraw(store, 2, reason="wrong unit")
+    dataset_operations.withdraw(store, 2, reason="wrong unit")
     with pytest.raises(NotPossible, match=r"trained on b2, taken out .* dataset restore b2"):
         approval.approve(store, load_settings(), run.id, "go")
     assert champion(store) == first.challenger

@@ -15,6 +15,7 @@ from housing.store.database.engine import Store
 from housing.store.database.open import open_store
 from housing.store.models import blocks
 from housing.training.split import SplitRule
+from tests.fixtures import dataset_operations
 from tests.fixtures.small_settings import landing_rows
 from tests.housing.conftest import Land
 
@@ -243,7 +244,7 @@ def test_rows_that_a_rollback_takes_out_do_not_return_with_a_copy_that_waits(
     assert discarded == (3,)
     _freeze(store)
     assert _keys(store) == without
-    datasets.roll_back(store, 2, reason="it was right")
+    dataset_operations.roll_back(store, 2, reason="it was right")
     assert len(_keys(store)) > len(without)
 
 

@@ -17,6 +17,7 @@ from housing.store.data import batches, copies, datasets
 from housing.store.database.open import open_store
 from housing.store.database.tables import promotion_log, searches
 from housing.training.candidates import FAMILIES
+from tests.fixtures import dataset_operations
 from tests.fixtures.run_without_prefect import plain_run
 from tests.fixtures.small_settings import SMALL, landing_rows, small_forest
 
@@ -88,18 +89,18 @@ def _came_and_went(settings: Settings, day: int) -> None:
         ingest.ingest(store, settings, run=begun.id)
         dataset_steps.freeze(store, begun)
         dataset_steps.split(store, settings)
-        datasets.withdraw(store, _newest_batch(settings), reason="polluted")
+        dataset_operations.withdraw(store, _newest_batch(settings), reason="polluted")
 
 
 def _rolled_back(settings: Settings, day: int) -> None:
     """Back to the first version, of which a run has been."""
     with open_store(settings) as store:
-        datasets.roll_back(store, 1, reason="in doubt")
+        dataset_operations.roll_back(store, 1, reason="in doubt")
 
 
 def _brought_back(settings: Settings, day: int) -> None:
     with open_store(settings) as store:
-        datasets.roll_back(store, 2, reason="it was right")
+        dataset_operations.roll_back(store, 2, reason="it was right")
 
 
 EVENTS = (_nothing, _redelivered, _came_and_went, _rolled_back, _nothing, _brought_back)

@@ -28,6 +28,7 @@ from housing.store.database.open import open_store
 from housing.store.database.tables import batches as batches_table
 from housing.store.database.tables import evaluations
 from housing.training.candidates import FAMILIES
+from tests.fixtures import dataset_operations
 from tests.fixtures.pausing import Paused, Point
 from tests.fixtures.run_without_prefect import plain_run
 from tests.fixtures.small_settings import SMALL, _without_clock, landing_rows, small_forest
@@ -259,7 +260,7 @@ def test_a_withdrawn_batch_that_is_delivered_again_names_the_command(
     ingest.ingest(store, settings, run=None)
     freeze_and_split(store)
     before = population(store)
-    datasets.withdraw(store, 1, reason="wrong")
+    dataset_operations.withdraw(store, 1, reason="wrong")
     (lies, _) = ingest.ingest(store, settings, run=None).batches
     named = take(store, path)
     how = "which was withdrawn; `housing dataset restore b1 --reason TEXT` brings it back."

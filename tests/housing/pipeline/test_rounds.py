@@ -24,6 +24,7 @@ from housing.store.models import artifacts, blocks, promotion_log, registry
 from housing.store.models.promotion_log import Authorship
 from housing.store.objects.recording import record_blob
 from housing.training.candidates import FAMILIES
+from tests.fixtures import dataset_operations
 from tests.fixtures.prepared_home import PreparedHomes
 from tests.fixtures.run_without_prefect import plain_run
 from tests.fixtures.small_settings import SMALL, landing_rows, small_forest
@@ -182,7 +183,7 @@ def test_models_of_a_blocked_batch_are_not_promoted_until_it_is_withdrawn(five: 
     assert (held.outcome, held.champion) == ("blocked", 1), held.message
     assert "trained on b5" in held.message
     with open_store(five) as store:
-        datasets.withdraw(store, 5, reason="polluted")
+        dataset_operations.withdraw(store, 5, reason="polluted")
     assert "v7, which no run has read yet" in _next(five)
     clean = plain_run()
     assert (clean.outcome, clean.champion) == ("promoted", clean.challenger), clean.message
@@ -209,15 +210,15 @@ def test_withdrawing_the_batch_and_rolling_back_the_model_in_any_order_end_alike
 ) -> None:
     """The rows of m4 again: the model of these rows is blocked, whatever the version's number."""
     with open_store(five) as store:
-        datasets.withdraw(store, 5, reason="in doubt")
+        dataset_operations.withdraw(store, 5, reason="in doubt")
     _back(five, 2)
     assert "v6, which no run has read yet" in _next(five)
     judged = plain_run()
     assert (judged.challenger, judged.champion) == (4, 2)
     assert judged.outcome != "nothing new"  # m4 had been judged against m3 only
     with open_store(five) as store:
-        datasets.roll_back(store, 5, reason="it was right")
-        datasets.roll_back(store, 4, reason="it was not")
+        dataset_operations.roll_back(store, 5, reason="it was right")
+        dataset_operations.roll_back(store, 4, reason="it was not")
     before = _count(five, searches), _count(five, evaluations)
     assert plain_run().outcome == "nothing new"
     assert (_count(five, searches), _count(five, evaluations)) == before

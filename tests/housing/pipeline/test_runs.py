@@ -51,6 +51,7 @@ from housing.store.models.promotion_log import Authorship
 from housing.store.runs import runs
 from housing.store.runs.predictions import PREDICTED
 from housing.training.near_duplicates import Ties
+from tests.fixtures import dataset_operations
 from tests.fixtures.small_settings import landing_rows
 from tests.housing.conftest import Land
 
@@ -232,7 +233,7 @@ def test_a_run_trains_on_a_blocked_batch_and_does_not_promote(
     assert result.outcome == "blocked"
     assert "`housing unblock b2`" in result.message
 
-    datasets.withdraw(store, 2, reason="polluted")
+    dataset_operations.withdraw(store, 2, reason="polluted")
     fourth = run_pipeline(store, run)
     assert fourth.judged.block_reason == ""
 

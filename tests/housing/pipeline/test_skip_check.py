@@ -17,6 +17,7 @@ from housing.store.database.engine import Store
 from housing.store.database.tables import evaluations
 from housing.store.models import registry
 from housing.store.runs import runs
+from tests.fixtures import dataset_operations
 from tests.fixtures.small_settings import landing_rows
 from tests.housing.conftest import Land
 from tests.housing.pipeline.test_runs import Ran, run_pipeline
@@ -112,8 +113,8 @@ def test_the_content_is_rows_and_sides(store: Store, run: RunContext, second: Ra
     assert evaluation_key(2, 1, first.content, settings) != evaluation_key(2, 1, "other", settings)
     with pytest.raises(Exception, match="its sides are not the recorded ones"):
         profiles.record_or_verify(store, second.version, swapped)
-    datasets.withdraw(store, 2, reason="in doubt")
-    datasets.roll_back(store, second.version, reason="it was right")
+    dataset_operations.withdraw(store, 2, reason="in doubt")
+    dataset_operations.roll_back(store, second.version, reason="it was right")
     assert profiles.measured(store, 4).content == first.content
     assert profiles.measured(store, 3).content != first.content
     with store.read() as connection:
@@ -152,7 +153,7 @@ def test_copies_under_other_ids_weigh_nothing(store: Store, run: RunContext, lan
     counts = profiles.measured(store, ran.version)
     assert counts.rows == 1800
     assert evidence["test_rows"] + model.train_rows == 1200
-    datasets.withdraw(store, 2, reason="copies")
+    dataset_operations.withdraw(store, 2, reason="copies")
     assert profiles.measured(store, 2).content == counts.content
     with_copies, without = (datasets.read(store, version) for version in (1, 2))
     for side in (datasets.training_rows, datasets.test_rows):

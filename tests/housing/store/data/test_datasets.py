@@ -23,6 +23,7 @@ from housing.store.data import batches as stored
 from housing.store.data import datasets, profiles, split
 from housing.store.database.tables import dataset_versions, version_batches
 from housing.training.split import SplitRule
+from tests.fixtures import dataset_operations
 
 RULE = SplitRule(test_share=0.2, seed=42)
 CELLS = [KEY_COLUMN, *schema.CATALOGUE]
@@ -76,11 +77,11 @@ def test_the_last_value_of_a_key_counts(store, delivered):
 
 def test_each_operation_is_a_version_with_parent_and_reason(store, delivered):
     _, ids = delivered
-    withdrawn = datasets.withdraw(store, ids[1], reason="polluted")
+    withdrawn = dataset_operations.withdraw(store, ids[1], reason="polluted")
     assert (withdrawn.id, withdrawn.parent, withdrawn.operation) == (4, 3, "withdraw")
     assert withdrawn.batches == (ids[0], ids[2])
     assert withdrawn.reason == "polluted"
-    back = datasets.roll_back(store, 2, reason="worse since")
+    back = dataset_operations.roll_back(store, 2, reason="worse since")
     assert (back.id, back.parent, back.operation) == (5, 4, "rollback")
     assert back.batches == ids[:2]
     assert active(store) == back == get(store, 5)
@@ -89,7 +90,7 @@ def test_each_operation_is_a_version_with_parent_and_reason(store, delivered):
 
 def test_withdrawing_lets_an_overwritten_value_reappear(store, delivered):
     frames, ids = delivered
-    version = datasets.withdraw(store, ids[1], reason="polluted").id
+    version = dataset_operations.withdraw(store, ids[1], reason="polluted").id
     frame = datasets.read(store, version)
     pd.testing.assert_frame_equal(frame[CELLS], expected([frames[ids[0]], frames[ids[2]]]))
     assert frame[KEY_COLUMN].tolist() == [1, 2, 3, 5]
@@ -98,8 +99,8 @@ def test_withdrawing_lets_an_overwritten_value_reappear(store, delivered):
 def test_old_versions_are_read_unchanged(store, delivered):
     _, ids = delivered
     before = [datasets.read(store, v) for v in (1, 2, 3)]
-    datasets.withdraw(store, ids[0], reason="test")
-    datasets.roll_back(store, 1, reason="test")
+    dataset_operations.withdraw(store, ids[0], reason="test")
+    dataset_operations.roll_back(store, 1, reason="test")
     for version, frame in enumerate(before, start=1):
         pd.testing.assert_frame_equal(datasets.read(store, version), frame, check_exact=True)
 
@@ -108,7 +109,7 @@ def test_batches_after_a_rollback_are_added_to_the_restored_version(
     store, delivered, districts, add_batch
 ):
     frames, ids = delivered
-    datasets.roll_back(store, 1, reason="test")
+    dataset_operations.roll_back(store, 1, reason="test")
     late = districts([1, 9], revision=9)
     batch = add_batch(store, late)
     version = append(store)
@@ -120,43 +121,43 @@ def test_batches_after_a_rollback_are_added_to_the_restored_version(
 
 def test_a_rollback_can_be_rolled_back(store, delivered):
     _, ids = delivered
-    datasets.roll_back(store, 1, reason="test")
-    assert datasets.roll_back(store, 3, reason="it was better").batches == ids
-    assert datasets.roll_back(store, 4, reason="no").batches == ids[:1]
-    assert datasets.roll_back(store, 2, reason="a bit").batches == ids[:2]
+    dataset_operations.roll_back(store, 1, reason="test")
+    assert dataset_operations.roll_back(store, 3, reason="it was better").batches == ids
+    assert dataset_operations.roll_back(store, 4, reason="no").batches == ids[:1]
+    assert dataset_operations.roll_back(store, 2, reason="a bit").batches == ids[:2]
     pd.testing.assert_frame_equal(datasets.read(store, 5), datasets.read(store, 3))
 
 
 def test_a_restored_batch_has_its_former_position_in_the_reading_order(store, delivered):
     _, ids = delivered
-    datasets.withdraw(store, ids[0], reason="test")
-    assert datasets.roll_back(store, 3, reason="it was good").batches == ids
+    dataset_operations.withdraw(store, ids[0], reason="test")
+    assert dataset_operations.roll_back(store, 3, reason="it was good").batches == ids
     pd.testing.assert_frame_equal(datasets.read(store, 5), datasets.read(store, 3))
 
 
 def test_a_batch_can_be_withdrawn_and_restored_twice(store, delivered):
     _, ids = delivered
     for _ in range(2):
-        datasets.withdraw(store, ids[1], reason="test")
-        datasets.roll_back(store, 3, reason="test")
+        dataset_operations.withdraw(store, ids[1], reason="test")
+        dataset_operations.roll_back(store, 3, reason="test")
     without = (ids[0], ids[2])
     expected = [ids[:1], ids[:2], ids, without, ids, without, ids]
     assert [get(store, version).batches for version in range(1, 8)] == expected
 
 
 def test_a_withdrawn_batch_does_not_come_back_by_itself(store, delivered):
-    datasets.withdraw(store, delivered[1][2], reason="polluted")
+    dataset_operations.withdraw(store, delivered[1][2], reason="polluted")
     assert append(store) is None
     assert active(store).id == 4
 
 
 def test_a_version_without_rows_is_named(store, delivered):
     for batch in delivered[1]:
-        datasets.withdraw(store, batch, reason="test")
+        dataset_operations.withdraw(store, batch, reason="test")
     assert active(store).batches == ()
     with pytest.raises(NothingToTrainOn, match="v6 is empty"):
         datasets.read(store, 6)
-    assert datasets.roll_back(store, 3, reason="back").batches == delivered[1]
+    assert dataset_operations.roll_back(store, 3, reason="back").batches == delivered[1]
 
 
 def test_a_version_of_an_empty_batch_has_no_rows(store, districts, add_batch):
@@ -181,14 +182,14 @@ def test_impossible_requests_name_the_reason(store, delivered):
     with pytest.raises(UnknownId, match="v99"):
         get(store, 99)
     with pytest.raises(UnknownId, match="v99"):
-        datasets.roll_back(store, 99, reason="test")
+        dataset_operations.roll_back(store, 99, reason="test")
     with pytest.raises(NotPossible, match="same batches"):
-        datasets.roll_back(store, 3, reason="test")
+        dataset_operations.roll_back(store, 3, reason="test")
     with pytest.raises(NotPossible, match="b99"):
-        datasets.withdraw(store, 99, reason="test")
-    datasets.withdraw(store, ids[0], reason="test")
+        dataset_operations.withdraw(store, 99, reason="test")
+    dataset_operations.withdraw(store, ids[0], reason="test")
     with pytest.raises(NotPossible, match="not in the active dataset"):
-        datasets.withdraw(store, ids[0], reason="twice")
+        dataset_operations.withdraw(store, ids[0], reason="twice")
     assert active(store).id == 4
 
 
@@ -196,9 +197,9 @@ def test_an_empty_store_has_no_version(store):
     assert active(store) is None
     assert append(store) is None
     with pytest.raises(NotPossible):
-        datasets.withdraw(store, 1, reason="test")
+        dataset_operations.withdraw(store, 1, reason="test")
     with pytest.raises(UnknownId):
-        datasets.roll_back(store, 1, reason="test")
+        dataset_operations.roll_back(store, 1, reason="test")
 
 
 def test_a_batch_without_sides_cannot_be_read(store, districts, add_batch):
@@ -232,7 +233,7 @@ def test_a_version_costs_what_changed_and_not_what_is_there(store, delivered, di
     with store.read() as connection:
         spans = sa.select(sa.func.count()).select_from(version_batches)
         assert connection.execute(spans).scalar() == 4
-    datasets.roll_back(store, 3, reason="test")
+    dataset_operations.roll_back(store, 3, reason="test")
     with store.read() as connection:
         assert connection.execute(spans).scalar() == 4
 
@@ -297,7 +298,7 @@ class Versions(RuleBasedStateMachine):
     @rule(data=st.data())
     def withdraw(self, data):
         batch = data.draw(st.sampled_from(sorted(self.versions[-1])))
-        datasets.withdraw(self.store, batch, reason="test")
+        dataset_operations.withdraw(self.store, batch, reason="test")
         self.versions.append(self.versions[-1] - {batch})
 
     @precondition(lambda self: self.versions)
@@ -306,9 +307,9 @@ class Versions(RuleBasedStateMachine):
         target = data.draw(st.integers(1, len(self.versions)))
         if self.versions[target - 1] == self.versions[-1]:
             with pytest.raises(NotPossible):
-                datasets.roll_back(self.store, target, reason="test")
+                dataset_operations.roll_back(self.store, target, reason="test")
         else:
-            datasets.roll_back(self.store, target, reason="test")
+            dataset_operations.roll_back(self.store, target, reason="test")
             self.versions.append(self.versions[target - 1])
 
     @precondition(lambda self: self.versions)

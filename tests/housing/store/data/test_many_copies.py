@@ -12,6 +12,7 @@ from housing.keys import KEY_COLUMN
 from housing.store.data import datasets, near_duplicate_lookup
 from housing.store.data.datasets import SIDE_COLUMN
 from housing.training.fingerprints import LEFT_OUT, fingerprints
+from tests.fixtures import dataset_operations
 from tests.housing.store.data.test_near_duplicate_lookup import (
     COLUMNS,
     bring_in,
@@ -198,13 +199,13 @@ def test_copies_between_withdrawals_and_rollbacks(blank_sqlite, census, add_batc
     with blank_sqlite() as store:
         deliver(store, add_batch, [census], "first")
         deliver(store, add_batch, copies(some, "population", 12), "a")
-        datasets.withdraw(store, 2, reason="test")
+        dataset_operations.withdraw(store, 2, reason="test")
         deliver(store, add_batch, copies(some, "households", 12), "b")
-        datasets.withdraw(store, 1, reason="test")
+        dataset_operations.withdraw(store, 1, reason="test")
         deliver(store, add_batch, copies(some, "median_income", 12), "c")
-        datasets.roll_back(store, 1, reason="test")
+        dataset_operations.roll_back(store, 1, reason="test")
         deliver(store, add_batch, [*copies(some, "latitude", 12), some], "d")
-        datasets.roll_back(store, 2, reason="test")
+        dataset_operations.roll_back(store, 2, reason="test")
         deliver(store, add_batch, copies(some, "total_rooms", 12), "e")
         assert pairs(datasets.read(store, newest(store))) == 0
         for version in range(1, newest(store) + 1):

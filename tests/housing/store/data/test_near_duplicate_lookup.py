@@ -20,6 +20,7 @@ from housing.store.database.open import open_store
 from housing.store.database.tables import batch_splits, near_duplicate_index, split_sides
 from housing.training.fingerprints import NEITHER, TEST, TRAIN, fingerprints
 from housing.training.split import SplitRule
+from tests.fixtures import dataset_operations
 
 RULE = SplitRule(test_share=0.2, seed=42)
 COLUMNS = [*schema.FEATURES, schema.TARGET]
@@ -120,10 +121,10 @@ def test_no_column_makes_another_district(store, settings, census, add_batch):
             expected = [side_of[key] for key in some[KEY_COLUMN]]
             assert sides_of(store, batch).tolist() == expected, (column, name)
     assert twins(datasets.read(store, newest(store))) == 0
-    datasets.withdraw(store, 1, reason="test")
+    dataset_operations.withdraw(store, 1, reason="test")
     again = keyed(perturbed(first.head(200), "households", 2))
     bring_in(store, add_batch(store, again))
-    datasets.roll_back(store, 1, reason="test")
+    dataset_operations.roll_back(store, 1, reason="test")
     bring_in(store, add_batch(store, with_ids(first.tail(200), "copy")))
     frame = datasets.read(store, newest(store))
     assert twins(frame) == 0
@@ -223,8 +224,8 @@ def test_a_correction_that_meets_the_other_side_is_not_used_until_it_is_correcte
     corrected = add_batch(store, train)
     bring_in(store, corrected)
     assert sides_of(store, corrected).tolist() == [TRAIN] * 20
-    datasets.withdraw(store, corrected, reason="test")
-    datasets.withdraw(store, batch, reason="test")
+    dataset_operations.withdraw(store, corrected, reason="test")
+    dataset_operations.withdraw(store, batch, reason="test")
     assert len(datasets.read(store, newest(store))) == 400
 
 

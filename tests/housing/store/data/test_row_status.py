@@ -15,6 +15,7 @@ from housing.store.data import batches, datasets, row_status, split
 from housing.store.data.batches import NewBatch
 from housing.store.data.row_status import CurrentRows
 from housing.training.split import SplitRule
+from tests.fixtures import dataset_operations
 
 RULE = SplitRule(test_share=0.25, seed=1)
 COLUMNS = [KEY_COLUMN, *schema.CATALOGUE]
@@ -97,7 +98,7 @@ def test_rows_that_a_later_delivery_repeats_stay_when_the_first_is_withdrawn(sto
     deliver(store, districts(range(5), 1), "3")
     freeze(store)
     before = rows_of(store)
-    datasets.withdraw(store, 1, reason="wrong file")
+    dataset_operations.withdraw(store, 1, reason="wrong file")
     freeze(store)
     pd.testing.assert_frame_equal(rows_of(store), before[before[KEY_COLUMN] < 20])
 
@@ -106,7 +107,7 @@ def test_waiting_known_rows_enter_once_the_rows_that_they_repeat_are_withdrawn(s
     deliver(store, districts(range(30)), "1")
     freeze(store)
     deliver(store, districts(range(20)), "2")
-    datasets.withdraw(store, 1, reason="wrong file")
+    dataset_operations.withdraw(store, 1, reason="wrong file")
     assert freeze(store).batches == (2,)
     assert rows_of(store)[KEY_COLUMN].tolist() == list(range(20))
 
@@ -117,7 +118,7 @@ def test_a_withdrawn_batch_is_restored_at_its_position(store, districts):
     deliver(store, districts(range(3), 1), "2")
     freeze(store)
     before = rows_of(store)
-    datasets.withdraw(store, 1, reason="wrong")
+    dataset_operations.withdraw(store, 1, reason="wrong")
     with pytest.raises(NotPossible, match="never been in the dataset"):
         datasets.restore(store, 3, reason="r")
     assert datasets.restore(store, 1, reason="it was right").operation == "restore"
@@ -208,7 +209,7 @@ def test_the_dataset_is_the_fold_of_what_was_delivered_and_not_withdrawn(
             elif step == "freeze":
                 freeze(store)
             else:
-                change = datasets.withdraw if step == "withdraw" else datasets.restore
+                change = dataset_operations.withdraw if step == "withdraw" else datasets.restore
                 try:
                     change(store, arguments[0], reason="r")
                 except NotPossible:

@@ -25,6 +25,7 @@ from housing.store.database.tables import (
     stratum_counts,
 )
 from housing.training.split import SplitRule, strata, stratum_name
+from tests.fixtures import dataset_operations
 
 RULE = SplitRule(test_share=0.2, seed=42)
 ROUNDING = 1.75 + 1e-9  # districts by which a stratum may be off its share
@@ -148,7 +149,7 @@ def test_keys_that_come_back_after_a_withdrawal_find_their_old_side(store, distr
     bring_in(store, first)
     before = ledger_of(store)
     bring_in(store, add_batch(store, districts(range(50, 80))))
-    datasets.withdraw(store, first, reason="polluted")
+    dataset_operations.withdraw(store, first, reason="polluted")
     third = add_batch(store, districts([*range(40, 50), *range(80, 90)], revision=2))
     assert bring_in(store, third) == (10, 10)
     assert ledger_of(store).items() >= before.items()
@@ -159,7 +160,7 @@ def test_a_rollback_changes_no_side(store, districts, add_batch):
     bring_in(store, add_batch(store, districts(range(50))))
     bring_in(store, add_batch(store, districts(range(40, 100), revision=1)))
     before = ledger_of(store)
-    datasets.roll_back(store, 1, reason="test")
+    dataset_operations.roll_back(store, 1, reason="test")
     assert ledger_of(store) == before
     frame = datasets.read(store, 3)
     assert dict(zip(frame[KEY_COLUMN], frame["#test"], strict=True)) == {

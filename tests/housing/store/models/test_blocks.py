@@ -17,6 +17,7 @@ from housing.store.models import blocks, promotion_log, registry
 from housing.store.models.promotion_log import Authorship
 from housing.store.models.registry import Change
 from housing.training.split import SplitRule
+from tests.fixtures import dataset_operations
 
 WHY = Authorship("tester", "it was wrong")
 
@@ -72,7 +73,7 @@ def test_a_model_of_the_same_rows_under_other_ids_shares_the_block(
         split.split_batch(store, batch, SplitRule(0.25, 1))
         profiles.measured(store, version)
         made.append(add_model(store, version))
-        datasets.withdraw(store, batch, reason="in doubt")
+        dataset_operations.withdraw(store, batch, reason="in doubt")
     other = add_model(store, 2)
     excluding = add_model(store, 1, ["ratios"])
     promote(store, other, None)
@@ -88,7 +89,7 @@ def test_a_blocked_batch_blocks_every_model_that_was_trained_on_it(store, histor
     assert f"trained on b{late}" in why_not(store, second)
     with pytest.raises(ModelBlocked, match=f"withdraw b{late}"):
         promote(store, second, first)
-    without = datasets.withdraw(store, late, reason="polluted").id
+    without = dataset_operations.withdraw(store, late, reason="polluted").id
     clean = add_model(store, without)
     assert why_not(store, clean) == ""
     promote(store, clean, first)
