@@ -22,7 +22,7 @@ from housing.pipeline import evaluate as evaluation
 from housing.pipeline import ingest as ingestion
 from housing.pipeline import promote as promotion
 from housing.pipeline.evaluate import JudgedEvaluation
-from housing.pipeline.rollback_readiness import RollbackReadiness
+from housing.pipeline.rollback_readiness import ReadinessCheck
 from housing.pipeline.run_context import NightlyParameters, RunContext, step
 from housing.records import IntakeSummary, RunResult
 from housing.schema import WORDING
@@ -69,11 +69,11 @@ def split(run: RunContext) -> int:
 
 
 @task(name="check readiness", task_run_name="check readiness r{run.id}", **PLAIN)
-def check_readiness(run: RunContext) -> RollbackReadiness:
+def check_readiness(run: RunContext) -> tuple[ReadinessCheck, ...]:
     """Load every retained champion in a fresh process, once a day; a failure is only reported."""
     with step(run, "check readiness") as (store, settings):
         found = rollback_readiness.check_readiness(store, settings)
-    emit(*(one.notification() for one in found.not_ready))
+    emit(*(one.notification() for one in found if not one.ready))
     return found
 
 

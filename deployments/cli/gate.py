@@ -116,14 +116,14 @@ def explain(run: Run = None, as_json: AsJson = False) -> None:
             "outcome": found.verdict.outcome,
             "message": found.verdict.message,
         }
-        listed = [asdict(check) for check in checks]
+        listed = [{**asdict(check), "needs": needs} for check, needs in checks]
         emit_json({"run": found.run and f"r{found.run}", **verdict, "checks": listed})
         return
     console.print(escape(found.verdict.message), "")
     whole = (Column(heading, no_wrap=True) for heading in ("check", "outcome"))
     table = bare_table(*whole, "found", "what would change it")
-    for check in checks:
-        texts = escape(check.message), escape(check.needs)
+    for check, needs in checks:
+        texts = escape(check.message), escape(needs)
         table.add_row(check.name, coloured(check.outcome), *texts)
     console.print(table)
 

@@ -162,9 +162,9 @@ def readiness(as_json: AsJson = False) -> None:
 
     with opened() as (store, settings):
         found = check(store, settings, force=True)
-    rows = [{**asdict(one), "model": f"m{one.model}"} for one in found.checks]
+    rows = [{**asdict(one), "model": f"m{one.model}"} for one in found]
     listing(rows, ("model", "ready", "detail", "onnx_ready", "onnx_detail"), as_json=as_json)
-    if found.not_ready:
+    if not all(one.ready for one in found):
         raise typer.Exit(5)
 
 

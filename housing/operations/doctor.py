@@ -273,7 +273,7 @@ def _split(store: Store, settings: Settings) -> Iterator[Finding]:
 
 
 def _readiness(store: Store, settings: Settings) -> Iterator[Finding]:
-    for check in rollback_readiness.check(store, settings, force=True).checks:
+    for check in rollback_readiness.check(store, settings, force=True):
         if not check.ready and check.onnx_ready:
             fix = "the libraries that it was trained with, or `housing retrain` for a new champion"
             yield Finding(check.message, fix)

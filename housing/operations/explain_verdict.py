@@ -21,7 +21,7 @@ from housing.gate.power import (
     operating_characteristic,
 )
 from housing.gate.replay import Replayed, replay
-from housing.records import Comparison, Json, Verdict
+from housing.records import CheckResult, Comparison, Verdict
 from housing.store.database.engine import Store
 from housing.store.models import registry
 from housing.store.runs import runs
@@ -52,17 +52,6 @@ class RecordedVerdict:
                 "a later run's will be.",
             )
         return self.evidence.comparison
-
-
-@dataclass(frozen=True)
-class Explained:
-    """One check: its outcome, and what would change it."""
-
-    name: str
-    outcome: str
-    message: str
-    needs: str
-    figures: Json
 
 
 def recorded(store: Store, run: int | None = None) -> RecordedVerdict:
@@ -119,18 +108,15 @@ def by_comparison(
     }
 
 
-def explain(found: RecordedVerdict) -> tuple[Explained, ...]:
-    """Each check of the verdict and what it would need to change its outcome."""
+def explain(found: RecordedVerdict) -> tuple[tuple[CheckResult, str], ...]:
+    """Each check of the verdict, and what it would need to change its outcome."""
     checks = {check.name: check for check in CHECKS}
     return tuple(
-        Explained(
-            result.name,
-            result.outcome,
-            result.message,
+        (
+            result,
             checks[result.name].needs(found.evidence, found.policy)
             if result.name in checks
             else "This release does not have the check any more.",
-            result.figures,
         )
         for result in found.verdict.checks
     )

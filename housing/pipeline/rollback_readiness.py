@@ -56,18 +56,6 @@ class ReadinessCheck:
         return Message(Event.NOT_READY, self.message, f"m{self.model}")
 
 
-@dataclass(frozen=True)
-class RollbackReadiness:
-    """The last check of each retained champion, newest champion first."""
-
-    checks: tuple[ReadinessCheck, ...]
-
-    @property
-    def not_ready(self) -> tuple[ReadinessCheck, ...]:
-        """Models to which a rollback would fail, or use the ONNX copy."""
-        return tuple(check for check in self.checks if not check.ready)
-
-
 def environment() -> str:
     """Digest of the library versions on which loading a model depends."""
     families = [each.build(0) for each in FAMILIES.values() if each.installed]
@@ -79,17 +67,19 @@ def environment() -> str:
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 
-def check_readiness(store: Store, settings: Settings) -> RollbackReadiness:
+def check_readiness(store: Store, settings: Settings) -> tuple[ReadinessCheck, ...]:
     """As `check` where the settings ask for it; delivers the alerts."""
     if not settings.gate.preflight:
-        return RollbackReadiness(())
+        return ()
     found = check(store, settings)
     outbox.deliver(store)
     return found
 
 
-def check(store: Store, settings: Settings, *, force: bool = False) -> RollbackReadiness:
+def check(store: Store, settings: Settings, *, force: bool = False) -> tuple[ReadinessCheck, ...]:
     """Load every retained champion in a fresh process and record the results, with alerts.
+
+    Newest champion first.
 
     An alert about a model that is not ready is sent once for each cause, until it is ready again.
     Unless `force`, the recorded results are returned where all models were ready less than
@@ -102,8 +92,7 @@ def check(store: Store, settings: Settings, *, force: bool = False) -> RollbackR
     if not force and all(_is_fresh(known.get(model), here) for model in models):
         rows = (known[model] for model in models)
         names = [field.name for field in fields(ReadinessCheck)]
-        checks = tuple(ReadinessCheck(**{n: getattr(r, n) for n in names}) for r in rows)
-        return RollbackReadiness(checks)
+        return tuple(ReadinessCheck(**{n: getattr(r, n) for n in names}) for r in rows)
     checks = in_fresh_process(store, settings, models) if models else ()
     with store.write() as connection:
         for each in checks:
@@ -114,7 +103,7 @@ def check(store: Store, settings: Settings, *, force: bool = False) -> RollbackR
                 outbox.resolve(connection, Event.NOT_READY, about)
             else:
                 outbox.add(connection, store, each.notification(), about, each.detail)
-    return RollbackReadiness(checks)
+    return checks
 
 
 def _is_fresh(row: Row[Any] | None, here: str) -> bool:

@@ -88,13 +88,13 @@ def test_readiness_shows_the_artifact_and_the_copy(own_home: Path, own_store: St
     with only_settings(own_home) as settings:
         with own_store.write() as connection:
             connection.execute(onnx_copies.delete().where(onnx_copies.c.model == 1))
-        two, one = rollback_readiness.check(own_store, settings).checks
+        two, one = rollback_readiness.check(own_store, settings)
         assert (two.ready, two.onnx_ready) == (True, True)
         assert two.onnx_detail.startswith("golden predictions are ")
         assert (one.ready, one.onnx_ready, one.onnx_detail) == (True, None, stored.NONE)
-        assert rollback_readiness.check(own_store, settings).checks == (two, one)
+        assert rollback_readiness.check(own_store, settings) == (two, one)
         _as_if_the_libraries_had_changed(own_store, 2)
-        two, one = rollback_readiness.check(own_store, settings, force=True).checks
+        two, one = rollback_readiness.check(own_store, settings, force=True)
         assert (two.ready, two.onnx_ready) == (False, True)
         assert two.message.startswith("m2 predicts by its ONNX copy alone: ")
         with own_store.read() as connection:
