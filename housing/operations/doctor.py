@@ -28,10 +28,11 @@ from housing.store.database import ownership
 from housing.store.database.engine import LEASES, Store, database_now
 from housing.store.database.integrity import unsound
 from housing.store.database.open import HEAD, schema_version
-from housing.store.database.tables import backups, blobs, promotion_log, utc_now
+from housing.store.database.tables import backups, promotion_log, utc_now
 from housing.store.models import artifacts, registry, retention
 from housing.store.objects import deletion
 from housing.store.objects.pages import page_storage
+from housing.store.objects.recording import live_rows
 from housing.store.runs import lease, outbox
 from housing.store.runs import runs as run_rows
 
@@ -104,10 +105,7 @@ def _refused(
 
 
 def _objects(store: Store, settings: Settings) -> Iterator[Finding]:
-    with store.read() as connection:
-        live = sa.select(blobs).where(blobs.c.pruned_at.is_(None)).order_by(blobs.c.digest)
-        rows = connection.execute(live).all()
-        marked = deletion.marked(connection)
+    rows, marked = store.query(live_rows), store.query(deletion.marked)
     for number, row in enumerate(rows, start=1):
         progress.report("objects", number, len(rows))
         try:
@@ -138,10 +136,7 @@ def _orphans(store: Store, settings: Settings) -> Iterator[Finding]:
 
 
 def _signatures(store: Store, settings: Settings) -> Iterator[Finding]:
-    with store.read() as connection:
-        signed = blobs.c.kind.in_((artifacts.KIND, artifacts.COPY_KIND))
-        query = sa.select(blobs).where(signed, blobs.c.pruned_at.is_(None))
-        rows = connection.execute(query).all()
+    rows = store.query(live_rows, artifacts.SIGNED)
     yield from _refused(rows, partial(artifacts.check_signature, store))
 
 

@@ -95,7 +95,7 @@ def export(
     fitted, left_out, notice = found.model, found.left_out, found.message
     if left_out:
         golden = golden.assign(**{PREDICTION: fitted.predict(rows)})
-    data, again = _as_skops(fitted, rows) if kind == "skops" else _as_onnx(fitted, model, rows)
+    data, again = _as_skops(fitted, rows) if kind == "skops" else as_onnx(fitted, model, rows)
     if kind != "skops":
         golden[PREDICTION] = schema.in_range(golden[PREDICTION].to_numpy())
     worst = worst_difference(again, golden[PREDICTION].to_numpy())
@@ -127,7 +127,8 @@ def _as_skops(fitted: Any, rows: pd.DataFrame) -> tuple[bytes, Floats]:
     return data, skops.io.loads(data, trusted=_types(data)).predict(rows)
 
 
-def _as_onnx(fitted: Any, model: int, rows: pd.DataFrame) -> tuple[bytes, Floats]:
+def as_onnx(fitted: Any, model: int, rows: pd.DataFrame) -> tuple[bytes, Floats]:
+    """A model as ONNX, and what it predicts once it is read; NoOnnxForm where there is none."""
     facts = {"model": f"m{model}", "target_unit": schema.UNIT}
     data = to_onnx(fitted, facts, in_range=True)
     return data, OnnxModel(data).predict(rows)

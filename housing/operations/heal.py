@@ -13,9 +13,10 @@ from housing.store.backups import replication, snapshots
 from housing.store.data import packing
 from housing.store.database import ownership
 from housing.store.database.engine import Store
-from housing.store.database.tables import blobs, utc_now
 from housing.store.database.tables import runs as runs_table
+from housing.store.database.tables import utc_now
 from housing.store.objects.pages import page_storage
+from housing.store.objects.recording import live_rows
 from housing.store.runs import runs
 
 
@@ -70,9 +71,7 @@ def heal(store: Store, *, take_over: bool = False) -> Healed:
             runs.finish(store, run, "completed", outcome=RunOutcome.DONE)
         for storage in (store.blobs, store.backup):  # the former database lacks this run
             ownership.claim(store, storage)
-    with store.read() as connection:
-        query = sa.select(blobs.c.digest).where(blobs.c.pruned_at.is_(None))
-        digests = connection.execute(query.order_by(blobs.c.digest)).scalars().all()
+    digests = [row.digest for row in store.query(live_rows)]
     healed: list[str] = []
     lost: dict[str, str] = {}
     for number, digest in enumerate(digests, start=1):

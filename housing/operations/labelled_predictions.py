@@ -156,20 +156,13 @@ def matched(store: Store, cursor: Mapping[str, Any]) -> tuple[pd.DataFrame, Curs
     late = [s for s in every if files and s.recorded_at > files[0].first_at]
     labels = [_labels(store, [s for s in late if s in sources])]
     if gone:
-        labels.insert(0, _labels(store, late, _keys_of(store, gone)))
+        labels.insert(0, _labels(store, late, parts.keys_of(store, sorted(gone))))
     wanted = joined(labels, LABELS).drop_duplicates(KEY_COLUMN).sort_values(KEY_COLUMN)
-    parts = [_of_file(store, row, wanted) for row in files] if len(wanted) else []
-    found = joined(parts, MATCHED).sort_values(AT, kind="stable")
+    read = [_of_file(store, row, wanted) for row in files] if len(wanted) else []
+    found = joined(read, MATCHED).sort_values(AT, kind="stable")
     found = found.drop_duplicates([MODEL, KEY_COLUMN], keep="last", ignore_index=True)
     found = _without_known(store, found)
     return _without_recorded(store, found) if gone else found, after
-
-
-def _keys_of(store: Store, members: set[int]) -> Keys:
-    """Keys of the rows of some batches."""
-    found = store.query(parts.parts, sorted(members))
-    keys = [parts.read(store, part, (KEY_COLUMN,))[KEY_COLUMN].to_numpy() for part in found]
-    return np.concatenate([np.zeros(0, dtype=np.int64), *keys])
 
 
 def _without_recorded(store: Store, found: pd.DataFrame) -> pd.DataFrame:

@@ -36,8 +36,8 @@ from housing.store.objects import deletion
 from housing.store.objects.blobs import BLOB_NAME
 from housing.store.objects.filesystem import DurableFileSystem, is_scratch
 from housing.store.objects.pages import page_storage
+from housing.store.objects.recording import live_rows
 from housing.store.runs import labelled, lease, monitor_windows, outbox, runs
-from housing.store.runs.runs import actor
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def prune(
             why=f"the rollback horizon is {policy.horizon_days} days; "
             "HOUSING_RETENTION__HORIZON_DAYS moves it.",
         )
-    owner = f"the prune of {actor()}"
+    owner = f"the prune of {runs.actor()}"
     with (
         lease.held_lease(store, owner=owner, name=RUN) as fenced,
         lease.held_lease(store, owner=owner, name=MAINTENANCE) as maintenance,
@@ -151,8 +151,7 @@ class _Pruner:
                 rows = connection.execute(sizes.where(blobs.c.digest.in_(part)))
                 prunable |= {row.digest: row.size for row in rows}
             known = deletion.present(connection)
-            live = sa.select(blobs.c.digest).where(blobs.c.pruned_at.is_(None))
-            kept_objects = set(connection.execute(live).scalars()) - set(prunable)
+            kept_objects = {row.digest for row in live_rows(connection)} - set(prunable)
             counts = [
                 connection.execute(sa.select(sa.func.count()).where(where)).scalar_one()
                 for _, where in self._unread(connection)

@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 
-import sqlalchemy as sa
-
 from housing.errors import Corrupt, HousingError
 from housing.records import RunOutcome
 from housing.store.database.engine import Store
 from housing.store.database.tables import blobs
 from housing.store.models import artifacts
 from housing.store.objects.blobs import Blob
+from housing.store.objects.recording import live_rows
 from housing.store.runs import runs
 
 
@@ -27,12 +26,8 @@ def sign(store: Store, reason: str) -> Signed:
     Only bytes with the digest that SQL holds are signed; damaged and missing ones are named.
     Recorded as a run.
     """
-    with store.read() as connection:
-        signed = blobs.c.kind.in_((artifacts.KIND, artifacts.COPY_KIND))
-        query = sa.select(blobs).where(signed, blobs.c.pruned_at.is_(None))
-        rows = connection.execute(query.order_by(blobs.c.created_at)).all()
     fresh, damaged = [], []
-    for row in rows:
+    for row in store.query(live_rows, artifacts.SIGNED):
         try:
             artifacts.check_signature(store, row)
         except HousingError:

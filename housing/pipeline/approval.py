@@ -23,7 +23,6 @@ from housing.store.database.engine import Store
 from housing.store.database.tables import utc_now
 from housing.store.models import approvals, registry
 from housing.store.runs import outbox, runs
-from housing.store.runs.runs import actor
 
 
 @dataclass(frozen=True)
@@ -134,12 +133,12 @@ def approve(store: Store, settings: Settings, run: int, reason: str) -> Approval
     change = promotion(judged, run, f"approved: {reason}. {judged.message}")
     registry.check_eligible(store, change)  # the request of a blocked model stays open
     back_up(store, model)
-    message = f"m{model} is promoted, approved by {actor()}: {reason}."
+    message = f"m{model} is promoted, approved by {runs.actor()}: {reason}."
     done = ApprovalDecision(run, "approved", model, model, message)
     with registry.first_writer(change), store.write() as connection:
         _decide(connection, row, "approved", reason, reevaluation)
         registry.change_champion_in(connection, change)
-        approvals.approve_all(connection, model, actor(), f"with r{run}: {reason}")
+        approvals.approve_all(connection, model, runs.actor(), f"with r{run}: {reason}")
         _report(connection, store, row, done)
     ownership.renew(store)
     outbox.deliver(store)
@@ -149,7 +148,7 @@ def approve(store: Store, settings: Settings, run: int, reason: str) -> Approval
 def reject(store: Store, settings: Settings, run: int, reason: str) -> ApprovalDecision:
     """Keep the champion. NotPossible as for `approve`."""
     row = _open(store, run, reason)
-    message = f"m{row.challenger} is not promoted, rejected by {actor()}: {reason}."
+    message = f"m{row.challenger} is not promoted, rejected by {runs.actor()}: {reason}."
     return _close(store, row, "rejected", reason, message)
 
 
@@ -190,7 +189,7 @@ def _decide(
 ) -> None:
     if not approvals.decide(
         connection, row.id, status,
-        by=actor(), reason=reason, reevaluation=reevaluation,
+        by=runs.actor(), reason=reason, reevaluation=reevaluation,
     ):  # fmt: skip
         raise NotPossible(what=f"Deciding on r{row.run}", why="another decision came first.")
 

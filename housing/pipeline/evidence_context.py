@@ -77,14 +77,10 @@ def unused_test_rows(
         judged = judged.where(datasets.contains(version_batches, evaluations.c.version))
         query = sa.select(sa.distinct(version_batches.c.batch)).where(judged.exists())
         used = set(connection.execute(query).scalars())
-        found = parts.parts(connection, sorted(members - used))
-    keys = [parts.read(store, each, (KEY_COLUMN,))[KEY_COLUMN].to_numpy() for each in found]
-    fresh: Mask = np.isin(test[KEY_COLUMN], np.concatenate(keys) if keys else [])
+    fresh: Mask = np.isin(test[KEY_COLUMN], parts.keys_of(store, sorted(members - used)))
     if fresh.any():
-        known = store.query(
-            near_duplicate_lookup.used_near_duplicates, fingerprints(test[fresh]), used
-        )
-        fresh[fresh] = ~known
+        lookup = near_duplicate_lookup.used_near_duplicates
+        fresh[fresh] = ~store.query(lookup, fingerprints(test[fresh]), used)
     return fresh
 
 

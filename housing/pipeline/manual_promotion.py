@@ -24,7 +24,6 @@ from housing.store.database.engine import Store
 from housing.store.database.open import open_store
 from housing.store.models import approvals, registry
 from housing.store.runs import runs
-from housing.store.runs.runs import actor
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,9 @@ def promote_model(model: int, reason: str, *, override: bool = False) -> ManualR
     settings = load_settings()
     with open_store(settings, create=False) as store:
         _must_be_judgeable(store, model)
-        registry.check_eligible(store, registry.Change("promote", model, None, actor(), reason))
+        registry.check_eligible(
+            store, registry.Change("promote", model, None, runs.actor(), reason)
+        )
     with start_run("promote", NightlyParameters()) as run:
         judged, verdict, version = _evaluate(run, model)
         failed = ("failed", "inconclusive", "error")
@@ -119,13 +120,13 @@ def _promote(
     against = f", against {', '.join(overridden)}" if overridden else ""
     reason = reason.rstrip(".")
     why = f"by hand{against}: {reason}. {judged.message}"
-    message = f"m{judged.challenger} is promoted by {actor()}{against}: {reason}."
+    message = f"m{judged.challenger} is promoted by {runs.actor()}{against}: {reason}."
     change = promote.promotion(judged, run.id, why, overridden)
     with step(run, "promote") as (store, _):
         alert = Message(Event.PROMOTED, message, f"r{run.id}")
         registry.change_champion(store, change, promote.reported(store, alert))
         with store.write() as connection:
-            approvals.approve_all(connection, judged.challenger, actor(), f"by hand: {reason}")
+            approvals.approve_all(connection, judged.challenger, runs.actor(), f"by hand: {reason}")
     return message
 
 

@@ -15,14 +15,13 @@ from sqlalchemy.engine import Row
 from housing import schema
 from housing.inference.columns import columns_of_frame, frame_of, row_at
 from housing.inference.onnx import housing_onnx
-from housing.inference.onnx.convert import to_onnx
 from housing.inference.onnx.graph import NoOnnxForm
-from housing.operations.export import TOLERANCE
+from housing.operations.export import TOLERANCE, as_onnx
 from housing.store.data.segments import get_table, to_frame
 from housing.store.database.engine import Store
 from housing.store.models import artifacts
 from housing.store.models.artifacts import PREDICTION, worst_difference
-from housing.store.models.onnx_format import OUTPUT, OnnxModel
+from housing.store.models.onnx_format import OUTPUT
 
 MODEL, DESCRIPTION = "model.onnx", "MLmodel"
 EXAMPLE, EXAMPLE_ROWS = "input_example.json", 3
@@ -47,10 +46,8 @@ def model_files(store: Store, model: Row[Any]) -> Iterator[tuple[str, bytes]]:
 
 def _onnx(store: Store, model: Row[Any], golden: Any) -> bytes:
     """The model as ONNX, checked against its stored predictions; NoOnnxForm where they differ."""
-    facts = {"model": f"m{model.id}", "target_unit": schema.UNIT}
     fitted = artifacts.get_model(store, model.artifact)
-    data = to_onnx(fitted, facts, in_range=True)
-    again = OnnxModel(data).predict(golden[list(schema.FEATURES)])
+    data, again = as_onnx(fitted, model.id, golden[list(schema.FEATURES)])
     worst = worst_difference(again, schema.in_range(golden[PREDICTION].to_numpy()))
     if not worst <= TOLERANCE:
         raise NoOnnxForm(f"it predicts otherwise, by {worst:.2g}")

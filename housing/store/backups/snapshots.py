@@ -19,10 +19,11 @@ from sqlalchemy.engine import Connection
 
 from housing.errors import HousingError, UnknownId
 from housing.store.backups import table_dump
-from housing.store.database.tables import backup_copies, blobs, utc_now
+from housing.store.database.tables import backup_copies, utc_now
 from housing.store.models.promotion_log import champion
 from housing.store.objects.blobs import BlobStore
 from housing.store.objects.filesystem import ENCRYPTED, DurableFileSystem
+from housing.store.objects.recording import live_rows
 
 FOLDER = "snapshots"
 FORMAT = 1
@@ -114,9 +115,7 @@ def write_tables(
 
 def live_blobs(connection: Connection) -> tuple[BlobRef, ...]:
     """Blobs referenced by this snapshot that have not been pruned."""
-    columns = (blobs.c.digest, blobs.c.suffix, blobs.c.size)
-    query = sa.select(*columns).where(blobs.c.pruned_at.is_(None)).order_by(blobs.c.digest)
-    return tuple(BlobRef(*row) for row in connection.execute(query))
+    return tuple(BlobRef(row.digest, row.suffix, row.size) for row in live_rows(connection))
 
 
 def copied_blobs(connection: Connection, url: str) -> tuple[BlobRef, ...]:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from housing.keys import KEY_COLUMN, Keys
 from housing.problem import MARK
 from housing.store.data.segments import get_table
 from housing.store.database.engine import Store
@@ -90,6 +91,13 @@ def read(store: Store, part: Part, columns: Sequence[str] | None, side: str = ""
     if not side:
         return table.select(names)
     return table.select([*names, SIDE]).rename_columns([*names, side])
+
+
+def keys_of(store: Store, members: Sequence[int]) -> Keys:
+    """Keys of the rows of some batches, in their order; shape (n,)."""
+    found = store.query(parts, members)
+    keys = [read(store, part, (KEY_COLUMN,))[KEY_COLUMN].to_numpy() for part in found]
+    return np.concatenate([np.zeros(0, dtype=np.int64), *keys])
 
 
 def _merged(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -38,7 +38,7 @@ PICKLED = "joblib.zst"
 formats require it."""
 ONNX = "onnx.zst"
 
-KIND, COPY_KIND = "model", "onnx copy"
+KIND, COPY_KIND = SIGNED = "model", "onnx copy"
 """Kinds of the blobs that are signed: models and their ONNX copies."""
 
 PREDICTION = f"{MARK}prediction"

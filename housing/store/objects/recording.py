@@ -1,9 +1,10 @@
 """The row of a stored blob, written in the transaction of the row that refers to it."""
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Row
 
 from housing.store.database.tables import blobs, utc_now
 from housing.store.objects.blobs import Blob
@@ -29,3 +30,9 @@ def record_blob(connection: Connection, blob: Blob, kind: str) -> str:
         values["created_at"] = utc_now()
     connection.execute(blobs.update().where(row).values(**values))
     return blob.digest
+
+
+def live_rows(connection: Connection, kinds: Collection[str] = ()) -> Sequence[Row[Any]]:
+    """Rows of blobs that are not pruned, by digest; those of some kinds if any are named."""
+    query = sa.select(blobs).where(blobs.c.pruned_at.is_(None)).order_by(blobs.c.digest)
+    return connection.execute(query.where(blobs.c.kind.in_(kinds)) if kinds else query).all()
