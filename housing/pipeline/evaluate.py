@@ -27,7 +27,7 @@ from housing.gate.model_checks import BeatsBaseline
 from housing.inference.columns import columns_of_frame
 from housing.inference.fast_predictor import CHECKED_ROWS, checked_predictor, mean_of
 from housing.keys import KEY_COLUMN
-from housing.pipeline import estimates, evidence_context, training_evidence
+from housing.pipeline import evidence_context, label_file, training_evidence
 from housing.pipeline.run_context import RunContext
 from housing.pipeline.subprocess_check import PREFLIGHT_SECONDS, preflight
 from housing.pipeline.train import training_side, verified_training_keys
@@ -67,7 +67,7 @@ def evaluation_key(challenger: int, champion: int | None, content: str, settings
     policy = with_default_thresholds(settings.gate).model_dump_json()
     judging = f"{policy}:{settings.search.seed}"  # baselines have the seed
     with suppress(FileUnreadable):  # then a check cannot run, and the verdict does not stand
-        judging += estimates.digest(settings)
+        judging += label_file.estimates_digest(settings)
     return hashlib.sha256(f"{challenger}:{champion}:{content}:{judging}".encode()).hexdigest()
 
 
@@ -223,7 +223,7 @@ def _judged_before(
 def _estimates(settings: Settings, test: pd.DataFrame) -> tuple[Values | None, dict[str, str]]:
     """The estimates in use today for the test rows, or why the check that needs them has none."""
     try:
-        return estimates.estimates(settings, test[KEY_COLUMN].to_numpy()), {}
+        return label_file.estimates(settings, test[KEY_COLUMN].to_numpy()), {}
     except FileUnreadable as error:
         return None, {BeatsBaseline.name: f"HOUSING_VALUE__ESTIMATES: {error}"}
 

@@ -1,4 +1,7 @@
-"""A file of true values by key: reading it. Storing labels belongs in `operations.labels`."""
+"""A file of values of the target by key: true ones, or the estimates that people use today.
+
+The latter is HOUSING_VALUE__ESTIMATES, a baseline. Storing labels belongs in `operations.labels`.
+"""
 
 from pathlib import Path
 
@@ -6,13 +9,16 @@ import numpy as np
 import pandas as pd
 
 from housing.errors import FileUnreadable
-from housing.keys import KEY_COLUMN, row_keys
+from housing.evaluation.spatial_se import Values
+from housing.keys import KEY_COLUMN, Keys, row_keys
+from housing.pipeline.ingest import options
 from housing.quality.rejections import Quarantine, summary
 from housing.quality.rows import reject_duplicates
 from housing.quality.values import Fault, first_fault, read_columns
 from housing.records import Rejection
 from housing.schema import ID_COLUMN, KEY, TARGET, WORDING
-from housing.sources.files import ReadLimits, shown
+from housing.settings import Settings
+from housing.sources.files import ReadLimits, fingerprint, shown
 from housing.sources.header import Wanted
 from housing.sources.table_file import read_table
 from housing.store.runs.labelled import LABEL
@@ -64,3 +70,22 @@ def _identified(
         faults.insert(0, Fault("missing", ID_COLUMN, ~has_id))
     values = {name: typed[name].where(~has_id) if name in typed else np.nan for name in KEY}
     return typed, faults, pd.DataFrame({**values, ID_COLUMN: ids})
+
+
+def estimates_digest(settings: Settings) -> str:
+    """Digest of the file of estimates; "" without one. FileUnreadable if it cannot be read."""
+    path = settings.value.estimates
+    return "" if path is None else fingerprint(path)[0]
+
+
+def estimates(settings: Settings, keys: Keys) -> Values | None:
+    """The estimate for each row with these keys (n,), NaN where there is none; None without a file.
+
+    FileUnreadable where the file cannot be read as a whole. A key with several estimates has none.
+    """
+    path = settings.value.estimates
+    if path is None:
+        return None
+    found, _ = labels_of(path, options(settings).limits)
+    known: pd.Series = found.drop_duplicates().set_index(KEY_COLUMN)[LABEL]
+    return known.reindex(keys).to_numpy(dtype="float64")

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from housing.pipeline.label_file import estimates
 
 from housing import schema
 from housing.errors import FileUnreadable
 from housing.keys import row_keys
-from housing.pipeline.estimates import estimates
 from housing.pipeline.evaluate import evaluation_key
 from housing.problems.california.simulated.scenarios import simulate
 from housing.settings import load_settings
