@@ -23,7 +23,7 @@ from housing.keys import KEY_COLUMN
 from housing.monitoring.live_error import counted, exceeded_limit
 from housing.monitoring.options import ROLLBACK_CONFIDENCE
 from housing.monitoring.paired import FEWEST_ROWS, Paired, compared
-from housing.operations import expected_rates
+from housing.operations import error_rates
 from housing.operations.labelled_predictions import known_to
 from housing.pipeline.promote import RolledBack, roll_back
 from housing.settings import Settings
@@ -134,8 +134,9 @@ def _why_not_better(
     if not found.better:
         words = "not significantly better: the data have changed, or more labels are needed"
         return "not better", f"{figures}: {words}"
-    given = counted(expected_rates.labelled(rows, theirs))
-    exceeded = exceeded_limit(given, expected_rates.of(store, former), settings.monitor)
+    expected = error_rates.of_test_rows(former, error_rates.sides(store, former.version)[1])
+    given = counted(error_rates.labelled(rows, theirs))
+    exceeded = exceeded_limit(given, expected, settings.monitor)
     if exceeded:
         return "its own limits", f"{figures}, but {exceeded}, so the data have changed"
     return "", figures

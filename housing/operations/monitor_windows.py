@@ -26,8 +26,7 @@ from housing.monitoring.live_error import (
 from housing.monitoring.options import MonitorOptions
 from housing.monitoring.signals import Signal, judged
 from housing.monitoring.staleness import age_signals, quarantined_signal, rejected_signal
-from housing.operations import expected_rates, labelled_predictions, monitor_inputs
-from housing.operations.live_error_sums import live_errors
+from housing.operations import error_rates, labelled_predictions, monitor_inputs
 from housing.store.data import datasets
 from housing.store.data.batches import NEED_A_PERSON
 from housing.store.database.engine import Store
@@ -89,7 +88,7 @@ class MonitorContext:
             }
             all_labelled = labelled.of_promotion(connection, served.seq, served.model, 0)
             withdrawn = [o for o in labelled.origins(connection) if not self._is_valid(o)]
-            self.errors = live_errors(connection, withdrawn, options.design_effect)
+            self.errors = error_rates.live_errors(connection, withdrawn, options.design_effect)
         valid = all_labelled[ORIGIN].map(self._is_valid).astype(bool)
         self._all_labelled = all_labelled
         self._labelled = all_labelled[valid].drop_duplicates(KEY_COLUMN)
@@ -269,11 +268,11 @@ class MonitorContext:
 
     @cached_property
     def _expected(self) -> Counts:
-        return expected_rates.of_test_rows(self.served, self._sides[1])
+        return error_rates.of_test_rows(self.served, self._sides[1])
 
     @cached_property
     def _sides(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        return expected_rates.sides(self.store, self.served.version)
+        return error_rates.sides(self.store, self.served.version)
 
     def _newest_member(self) -> int:
         return max(self.store.query(datasets.get, self.served.version).batches, default=0)

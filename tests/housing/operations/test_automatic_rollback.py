@@ -15,7 +15,7 @@ from housing import schema
 from housing.inference.loaded_model import LoadedModel, load
 from housing.monitoring.live_error import Counts
 from housing.notify import Message
-from housing.operations import expected_rates
+from housing.operations import error_rates
 from housing.operations.monitor import MonitorRun, monitor
 from housing.pipeline import ingest, notifications
 from housing.problems.california.simulated.scenarios import simulate
@@ -61,13 +61,17 @@ def test_a_change_of_prices_rolls_back_no_champion(
 # --- a champion that is bad -----------------------------------------------------------------
 
 
+def _expected(store: Store, served: LoadedModel) -> Counts:
+    return error_rates.of_test_rows(served, error_rates.sides(store, served.version)[1])
+
+
 @pytest.fixture
 def spoiled(
     populated_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: list[Message]
 ) -> Iterator[tuple[Settings, Store]]:
     """m2 answers as if prices had fallen by half, with the test error of before; m1 is sound."""
     with _home(populated_home, tmp_path, **ROLLBACK) as (settings, store):
-        expected = expected_rates.of(store, load(store, 2))
+        expected = _expected(store, load(store, 2))
 
         def spoil(store: Store, model: int, **others: Any) -> LoadedModel:
             served = load(store, model, **others)
@@ -78,9 +82,9 @@ def spoiled(
         def before(served: LoadedModel, test: pd.DataFrame) -> Counts:
             return expected if served.model == 2 else of_test_rows(served, test)
 
-        of_test_rows = expected_rates.of_test_rows
+        of_test_rows = error_rates.of_test_rows
         monkeypatch.setattr("housing.operations.monitor.load", spoil)
-        monkeypatch.setattr(expected_rates, "of_test_rows", before)
+        monkeypatch.setattr(error_rates, "of_test_rows", before)
         yield settings, store
 
 

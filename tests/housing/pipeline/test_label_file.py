@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from housing.pipeline.label_file import estimates
 
 from housing import schema
 from housing.errors import FileUnreadable
 from housing.keys import row_keys
 from housing.pipeline.evaluate import evaluation_key
+from housing.pipeline.label_file import estimates
 from housing.problems.california.simulated.scenarios import simulate
 from housing.settings import load_settings
 

@@ -6,7 +6,7 @@ import pytest
 
 from housing.evaluation.metrics import measure
 from housing.keys import KEY_COLUMN
-from housing.operations.live_error_sums import live_errors
+from housing.operations.error_rates import live_errors
 from housing.settings import Settings
 from housing.store.database.open import open_store
 from housing.store.database.tables import utc_now

@@ -1,7 +1,7 @@
-"""Live error of each model: its predictions against the labels that arrived later.
+"""Errors of models: expected, on the test rows of their own dataset, and live, by later labels.
 
-Not every prediction has its location on record, so the intervals assume what alarms assume: errors
-of neighbours are correlated, and `design_effect` rows count as one.
+Not every logged prediction has its location on record, so intervals of live error assume what
+alarms assume: errors of neighbours are correlated, and `design_effect` rows count as one.
 """
 
 from collections.abc import Collection
@@ -9,14 +9,42 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.special import stdtrit
 from sqlalchemy.engine import Connection, Row
 
+from housing import schema
 from housing.evaluation.conformal import coverage_of
+from housing.inference.columns import columns_of_frame
+from housing.inference.loaded_model import LoadedModel, Predictions
+from housing.monitoring.live_error import Counts, LabelledPredictions, counted
 from housing.records import Interval
-from housing.store.runs import labelled
+from housing.store.data import datasets
+from housing.store.database.engine import Store
+from housing.store.runs import labelled as recorded
+
+REFERENCE_ROWS = 20_000
+"""Training rows that current ones are compared with; of more, every k-th."""
 
 CONFIDENCE = 0.95
+
+
+def sides(store: Store, version: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Training rows (thinned) and test rows of a dataset version."""
+    frame = datasets.read(store, version)
+    train = datasets.training_rows(frame)
+    return train[:: -(-len(train) // REFERENCE_ROWS)], datasets.test_rows(frame)
+
+
+def labelled(frame: pd.DataFrame, found: Predictions) -> LabelledPredictions:
+    """Rows with their label and the predictions of a model."""
+    actual = frame[schema.TARGET].to_numpy(np.float64)
+    return LabelledPredictions(actual, found.predicted, found.lower, found.upper)
+
+
+def of_test_rows(served: LoadedModel, test: pd.DataFrame) -> Counts:
+    """Expected counts, from the test rows of the model's own dataset version."""
+    return counted(labelled(test, served.predictions(columns_of_frame(test))))
 
 
 def live_errors(
@@ -34,7 +62,7 @@ def live_errors(
             "first": row.first.isoformat(),
             "last": row.last.isoformat(),
         }
-        for row in labelled.error_sums(connection, withdrawn)
+        for row in recorded.error_sums(connection, withdrawn)
         if row.rows >= 2 * design_effect
     )
 
