@@ -43,7 +43,7 @@ def report_failed_flow_runs(client: SyncPrefectClient, store: Store) -> None:
     )
     for run in ended:
         with store.read() as connection:
-            if run.state is None or runs.has_row(connection, str(run.id)):
+            if run.state is None or runs.newest_of(connection, str(run.id)):
                 continue
             if watchdog_marks.set_at(connection, stop_mark(run)) is not None:
                 continue

@@ -191,12 +191,6 @@ REPORTED = (*LEASED, "prune")
 for the end."""
 
 
-def has_row(connection: Connection, flow_run: str) -> bool:
-    """Whether a run of the orchestrator's has a row in our store, by which its end is reported."""
-    query = sa.select(runs.c.id).where(runs.c.flow_run == flow_run).limit(1)
-    return connection.execute(query).first() is not None
-
-
 def newest_of(connection: Connection, flow_run: str) -> Row[Any] | None:
     """The last row that a run of the orchestrator's made, or None where it made none."""
     query = sa.select(runs).where(runs.c.flow_run == flow_run).order_by(runs.c.id.desc())
