@@ -174,7 +174,12 @@ def restore(settings: Settings, snapshot: str | None = None) -> RestoreResult:
     with open_for_restore(settings) as store:
         with store.read() as connection:
             _must_be_empty(store, connection)
-        notices = list(_restore_key(store, storage, manifest))
+        notices = []
+        key = snapshots.read_key(storage, manifest)
+        if key is not None and store.signer.key_id() is None:
+            store.signer.adopt(SecretStr(key))
+            source = store.signer.key_source
+            notices.append(f"The key that models are signed with was restored too: {source}.")
         with (
             tempfile.TemporaryDirectory(prefix="housing-restore-") as folder,
             _restored(
@@ -274,13 +279,6 @@ def _must_be_empty(store: Store, connection: sa.Connection) -> None:
             why=f"the store in {store.url} is not empty, and nothing is written over. Set "
             "HOUSING_HOME (and HOUSING_DATABASE_URL) to an empty location, or move this one away.",
         )
-
-
-def _restore_key(store: Store, storage: BlobStore, manifest: Manifest) -> Iterator[str]:
-    key = snapshots.read_key(storage, manifest)
-    if key is not None and store.signer.key_id() is None:
-        store.signer.adopt(SecretStr(key))
-        yield f"The key that models are signed with was restored too: {store.signer.key_source}."
 
 
 def _copy_rows(copy: Store, store: Store, manifest: Manifest) -> int:

@@ -60,7 +60,8 @@ def collect(store: Store, version: int, compared: int | None = None) -> DataPage
             name: {str(k): int(v) for k, v in training[name].value_counts(sort=False).items()}
             for name in schema.CATEGORIES
         },
-        units=_units(),
+        units={name: column.unit for name, column in schema.CATALOGUE.items()}
+        | {each.name: each.unit for each in DERIVED},
         correlations=correlations(numbers[list(facts)]),
         strata=stratum_shares(strata_of, test, names),
         compared=None if before is None else compared,
@@ -76,11 +77,6 @@ def _numbers(rows: pd.DataFrame) -> pd.DataFrame:
         return numbers
     derived = compute(numbers[list(inputs_of(DERIVED))], DERIVED)
     return numbers.join(pd.DataFrame(derived, columns=[each.name for each in DERIVED]))
-
-
-def _units() -> dict[str, str]:
-    own = {name: column.unit for name, column in schema.CATALOGUE.items()}
-    return own | {each.name: each.unit for each in DERIVED}
 
 
 def _profile(store: Store, version: int) -> DatasetProfile | None:

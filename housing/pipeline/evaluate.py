@@ -84,17 +84,16 @@ def valid_evaluation(
         return made or registry.newest_evaluation(connection, challenger)
     key = evaluation_key(challenger, champion, content, settings)
     row = registry.evaluation_with_key(connection, key)
-    if row is None or (row.outcome == "inconclusive" and _could_not_run(row.verdict)):
+    if row is None:
+        return None
+    checks = row.verdict.get("checks", ())
+    if row.outcome == "inconclusive" and any(check["outcome"] == "error" for check in checks):
         return None
     request = approvals.of_key(connection, key)
     approved = request is not None and request.status == "approved"
     if approved and challenger in registry.former_champions(connection):
         return None
     return row
-
-
-def _could_not_run(verdict: Json) -> bool:
-    return any(check["outcome"] == "error" for check in verdict.get("checks", ()))
 
 
 def evaluate(

@@ -100,22 +100,15 @@ def drift(
     reference = datasets.training_rows(trained)[columns]
     name = f"training rows of m{champion.id}"
     found = []
-    fresh = _accepted(store, entered)
-    if fresh is not None:
-        found.append(
-            measure_drift(
-                reference, fresh, names=(name, f"rows that entered since v{champion.version}")
-            )
-        )
+    entered_parts = store.query(parts.parts, [batch.id for batch in entered])
+    frames = [to_frame(parts.read(store, each, columns)) for each in entered_parts]
+    if frames:
+        fresh = pd.concat(frames, ignore_index=True)
+        names = name, f"rows that entered since v{champion.version}"
+        found.append(measure_drift(reference, fresh, names=names))
     current = datasets.different_rows(frame)[columns]
     found.append(measure_drift(reference, current, names=(name, "active dataset")))
     return tuple(found)
-
-
-def _accepted(store: Store, entered: list[Row[Any]]) -> pd.DataFrame | None:
-    found = store.query(parts.parts, [batch.id for batch in entered])
-    frames = [to_frame(parts.read(store, each, tuple(schema.CATALOGUE))) for each in found]
-    return pd.concat(frames, ignore_index=True) if frames else None
 
 
 def costs(

@@ -189,8 +189,12 @@ def _datasets(connection: Connection, row: Row[Any]) -> Iterator[Json]:
         return
     counts = {name: getattr(profile, name) for name in ("rows", "train_rows", "test_rows")}
     columns = [
-        {"name": name, "type": _kind(name), "required": not schema.CATALOGUE[name].nullable}
-        for name in schema.CATALOGUE
+        {
+            "name": name,
+            "type": "string" if name in schema.CATEGORIES else "double",
+            "required": not column.nullable,
+        }
+        for name, column in schema.CATALOGUE.items()
     ]
     yield {
         "tags": [{"key": "mlflow.data.context", "value": "training"}],
@@ -203,10 +207,6 @@ def _datasets(connection: Connection, row: Row[Any]) -> Iterator[Json]:
             "profile": _json(counts),
         },
     }
-
-
-def _kind(column: str) -> str:
-    return "string" if column in schema.CATEGORIES else "double"
 
 
 def _json(value: Any) -> str:

@@ -36,7 +36,9 @@ def model_files(store: Store, model: Row[Any]) -> Iterator[tuple[str, bytes]]:
     yield MODEL, _onnx(store, model, golden)
     loader = Path(housing_onnx.__file__)
     yield f"{CODE}/{loader.name}", loader.read_bytes()
-    yield EXAMPLE, _example(rows.head(EXAMPLE_ROWS))
+    columns = columns_of_frame(rows.head(EXAMPLE_ROWS))
+    values = [[*row_at(columns, at).values()] for at in range(len(frame_of(columns)))]
+    yield EXAMPLE, orjson.dumps({"columns": [*schema.FEATURES], "data": values})
     pins = [f"{name}=={version(name)}" for name in LIBRARIES]
     yield "requirements.txt", "\n".join(pins).encode()
     environment = {"python": platform.python_version(), "dependencies": ["-r requirements.txt"]}
@@ -52,12 +54,6 @@ def _onnx(store: Store, model: Row[Any], golden: Any) -> bytes:
     if not worst <= TOLERANCE:
         raise NoOnnxForm(f"it predicts otherwise, by {worst:.2g}")
     return data
-
-
-def _example(rows: Any) -> bytes:
-    columns = columns_of_frame(rows)
-    values = [[*row_at(columns, at).values()] for at in range(len(frame_of(columns)))]
-    return orjson.dumps({"columns": [*schema.FEATURES], "data": values})
 
 
 def _description(model: Row[Any], loader: str) -> dict[str, Any]:

@@ -55,12 +55,9 @@ def get(connection: Connection, version: int) -> DatasetVersion:
     if row is None:
         raise UnknownId(kind="dataset version", id=f"v{version}", listing="housing datasets")
     facts = {k: v for k, v in row._mapping.items() if k != "run"}
-    return DatasetVersion(**facts, batches=_members(connection, version))
-
-
-def _members(connection: Connection, version: int) -> tuple[int, ...]:
     query = sa.select(version_batches.c.batch).where(contains(version_batches, version))
-    return tuple(connection.scalars(query.order_by(version_batches.c.position)))
+    members = connection.scalars(query.order_by(version_batches.c.position))
+    return DatasetVersion(**facts, batches=tuple(members))
 
 
 def contains(spans: sa.FromClause, version: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:

@@ -159,10 +159,7 @@ def append(
             words.append(own[unknown])
             of.append(side[beside][unknown])
     listed.append(_as_listed(np.concatenate(words), np.concatenate(of), where[1]))
-    _insert(connection, where, np.concatenate(listed, axis=1))
-
-
-def _insert(connection: Connection, where: tuple[int, int], columns: bulk.Integers) -> None:
+    columns = np.concatenate(listed, axis=1)
     hashes, number, rest, side = columns[:, np.lexsort((columns[1], columns[0]))]
     generation, batch = (np.full(len(hashes), n) for n in where)
     bulk.insert(connection, near_duplicate_index, generation, hashes, number, rest, side, batch)

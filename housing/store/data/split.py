@@ -112,7 +112,13 @@ def _record_part(
     store: Store, connection: Connection, batch: int, rows: BatchRows, side: Sides
 ) -> None:
     counted = ~rows.known & (side != NEITHER)
-    _record_counts(connection, batch, counts(rows.stratum[counted], side[counted] == TEST))
+    by_stratum = counts(rows.stratum[counted], side[counted] == TEST)
+    new = [
+        {"batch": batch, "stratum": stratum_name(code), "keys": n.keys, "test_keys": n.test_keys}
+        for code, n in by_stratum.items()
+    ]
+    if new:
+        connection.execute(stratum_counts.insert(), new)
     connection.execute(
         batch_splits.insert().values(
             batch=batch,
@@ -147,12 +153,3 @@ def _seen(connection: Connection, codes: npt.NDArray[np.int64]) -> dict[int, Str
     }
     wanted = {int(code): stratum_name(int(code)) for code in np.unique(codes)}
     return {code: by_name[name] for code, name in wanted.items() if name in by_name}
-
-
-def _record_counts(connection: Connection, batch: int, by_stratum: dict[int, StratumCount]) -> None:
-    rows = [
-        {"batch": batch, "stratum": stratum_name(code), "keys": n.keys, "test_keys": n.test_keys}
-        for code, n in by_stratum.items()
-    ]
-    if rows:
-        connection.execute(stratum_counts.insert(), rows)

@@ -159,7 +159,11 @@ def create_engine(url: str) -> Engine:
         ) from None
     backend = parsed.get_backend_name()
     if backend == "sqlite":
-        return _sqlite(parsed)
+        if not parsed.database or parsed.database == ":memory:":
+            raise SettingsInvalid(
+                faults="HOUSING_DATABASE_URL: a database in memory would forget everything."
+            )
+        return _configured(sa.create_engine(parsed, connect_args={"timeout": BUSY_SECONDS}))
     if backend == "postgresql":
         options: dict[str, Any] = {
             "connect_timeout": 10,
@@ -177,14 +181,6 @@ _PRAGMAS = (
     "recursive_triggers=ON",  # or REPLACE would delete past the triggers of append-only tables
     "cache_size=-65536",  # KiB; the default writes pages of a large split ledger many times over
 )
-
-
-def _sqlite(url: sa.URL) -> Engine:
-    if not url.database or url.database == ":memory:":
-        raise SettingsInvalid(
-            faults="HOUSING_DATABASE_URL: a database in memory would forget everything."
-        )
-    return _configured(sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS}))
 
 
 def empty_engine(shown: Engine) -> Engine:

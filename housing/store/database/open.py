@@ -97,7 +97,11 @@ def _connected(settings: Settings, token: int | None) -> Store:
 def _prepared(settings: Settings, store: Store, *, claim: bool) -> Store:
     _make_database_file(settings.database_url.get_secret_value())
     migrate(store)
-    _refuse_other_problems(store)
+    newest = sa.select(dataset_versions.c.problem).order_by(dataset_versions.c.id.desc()).limit(1)
+    with store.read() as connection:
+        found = connection.scalar(newest)
+    if found not in (None, PROBLEM.name):
+        raise ProblemDiffers(store=store.url, found=found, name=PROBLEM.name)
     if claim:
         claim_blobs(store)
     return store
@@ -110,14 +114,6 @@ def _has_tables(store: Store) -> bool:
         if not path.exists() or (path.is_file() and not path.stat().st_size):
             return False
     return store.query(schema_version) is not None
-
-
-def _refuse_other_problems(store: Store) -> None:
-    newest = sa.select(dataset_versions.c.problem).order_by(dataset_versions.c.id.desc()).limit(1)
-    with store.read() as connection:
-        found = connection.scalar(newest)
-    if found not in (None, PROBLEM.name):
-        raise ProblemDiffers(store=store.url, found=found, name=PROBLEM.name)
 
 
 def backup_storage(settings: Settings) -> BlobStore:
