@@ -42,13 +42,13 @@ class MonitorRun:
         return tuple(message.text for message in self.messages)
 
 
-def monitor(store: Store, settings: Settings, *, run: int | None = None) -> MonitorRun:
+def monitor(store: Store, settings: Settings) -> MonitorRun:
     """Judge what is new; NotPossible without a champion, RunInProgress during another one."""
     with lease.held_lease(store, owner=f"the monitor of {actor()}", name=MONITOR) as fenced:
-        return _monitor(fenced, settings, run)
+        return _monitor(fenced, settings)
 
 
-def _monitor(store: Store, settings: Settings, run: int | None) -> MonitorRun:
+def _monitor(store: Store, settings: Settings) -> MonitorRun:
     champion_of(store, "Monitoring")
     line = store.query(promotion_log.current)
     assert line is not None  # never after the first champion
@@ -64,7 +64,7 @@ def _monitor(store: Store, settings: Settings, run: int | None) -> MonitorRun:
     recorded: list[MonitorRun] = []
 
     def record(connection: Connection, decided: Decision | None) -> None:
-        recorded.append(_record(connection, context, windows, decided, run))
+        recorded.append(_record(connection, context, windows, decided))
 
     carry_out(store, served, decision, reason, record)
     outbox.deliver(store)
@@ -76,7 +76,6 @@ def _record(
     context: MonitorContext,
     windows: Sequence[MonitorWindow],
     decision: Decision | None,
-    run: int | None,
 ) -> MonitorRun:
     """Record the windows with the alerts about new alarms; what the policy asks for is returned."""
     options, served = context.options, context.served
@@ -98,7 +97,7 @@ def _record(
         rolled_back_to=done.to_model if done else None,
         messages=tuple(messages),
     )
-    rows = [_row(context, window, found, decision, run) for window in windows]
+    rows = [_row(context, window, found, decision) for window in windows]
     monitor_windows.add(connection, rows)
     return found
 
@@ -132,11 +131,7 @@ def _cause(window: MonitorWindow, signal: Signal) -> str:
 
 
 def _row(
-    context: MonitorContext,
-    window: MonitorWindow,
-    found: MonitorRun,
-    decision: Decision | None,
-    run: int | None,
+    context: MonitorContext, window: MonitorWindow, found: MonitorRun, decision: Decision | None
 ) -> dict[str, Any]:
     failed = bool(decision and decision.failed and any(s.kind == "error" for s in window.alarms))
     return {
@@ -155,7 +150,6 @@ def _row(
             "rolled_back_to": found.rolled_back_to,
             "failed": failed,
         },
-        "run": run,
     }
 
 

@@ -86,7 +86,7 @@ class MonitorContext:
             self._history = {
                 s: monitor_windows.labelled_rows(connection, s, served.seq) for s in self._last
             }
-            all_labelled = labelled.of_promotion(connection, served.seq, served.model, 0)
+            all_labelled = labelled.of_promotion(connection, served.seq, served.model)
             withdrawn = [o for o in labelled.origins(connection) if not self._is_valid(o)]
             self.errors = error_rates.live_errors(connection, withdrawn, options.design_effect)
         valid = all_labelled[ORIGIN].map(self._is_valid).astype(bool)

@@ -231,7 +231,6 @@ def roll_back(
     reason: str,
     *,
     batch: int | None = None,
-    run: int | None = None,
     within: Callable[[Connection, "RolledBack"], object] | None = None,
 ) -> RolledBack:
     """Make a former champion the champion again, and block what this undoes.
@@ -247,7 +246,7 @@ def roll_back(
     blocked = () if batch is None else (batch,)
     change = Change(
         "rollback", chosen, current, actor(), reason,
-        run=run, block_models=undone, block_batches=blocked,
+        block_models=undone, block_batches=blocked,
     )  # fmt: skip
     registry.check_eligible(store, change)
     healed, error = _verify_and_heal(store, row)

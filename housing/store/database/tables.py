@@ -465,7 +465,6 @@ monitor_windows = Table(
     Column("signals", JSON, nullable=False),  # each signal with its figures and state
     Column("errors", JSON, nullable=False),  # live error by model
     Column("actions", JSON, nullable=False),  # what it alerted, and what it started
-    _link("run", "runs.id", nullable=True),
     _time("recorded_at"),
     Index("ix_monitor_windows_source", "source"),
     Index("ix_monitor_windows_promotion", "promotion", "source"),

@@ -32,12 +32,11 @@ def add(connection: Connection, promotion: int, rows: pd.DataFrame) -> None:
         connection.execute(table.insert(), values)
 
 
-def of_promotion(connection: Connection, promotion: int, model: int, after: int) -> pd.DataFrame:
-    """Predictions of a model, matched while it was promoted, beyond a row; COLUMNS and ID."""
+def of_promotion(connection: Connection, promotion: int, model: int) -> pd.DataFrame:
+    """Predictions of a model, matched while it was promoted; COLUMNS and ID."""
     query = sa.select(table).where(
-        table.c.promotion == promotion, table.c.model == model, table.c.id > after,
-        table.c.shadow.is_(False),
-    )  # fmt: skip
+        table.c.promotion == promotion, table.c.model == model, table.c.shadow.is_(False)
+    )
     rows = connection.execute(query.order_by(table.c.id)).all()
     return pd.DataFrame(rows, columns=[f"{MARK}{c.name}" for c in table.columns])
 

@@ -150,7 +150,7 @@ def _monitored(store: Store, promotion: int, hours: int) -> None:
 def _read_by_the_monitor(store: Store) -> list[object]:
     """What a run of the monitor reads of its records, with m2 as champion."""
     with store.read() as connection:
-        found: list[object] = [len(labelled.of_promotion(connection, 2, 2, 0))]
+        found: list[object] = [len(labelled.of_promotion(connection, 2, 2))]
         for source in SOURCES:
             rows = monitor_windows.labelled_rows(connection, source, 2)
             found.append([row for row in rows if row])

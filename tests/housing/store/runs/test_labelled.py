@@ -46,7 +46,7 @@ def test_live_errors_are_those_of_the_first_label_that_counts(small: Settings, l
         with store.read() as connection:
             assert set(labelled.origins(connection)) == {"b5", "l3"}
             both, without = live_errors(connection, [], 1), live_errors(connection, ["b5"], 1)
-            kept = labelled.of_promotion(connection, 1, 1, 0)
+            kept = labelled.of_promotion(connection, 1, 1)
     assert [(e["model"], e["shadow"], e["rows"]) for e in both] == [
         ("m1", False, 50),
         ("m1", True, 50),
