@@ -40,7 +40,7 @@ def sample(store: Store, count: int, *, seed: int, other: int | None = None) -> 
     """
     champion = champion_of(store, "An audit")
     with store.read() as connection:
-        other = other if other is not None else registry.newest_other(connection, champion)
+        other = other if other is not None else registry.newest_besides(connection, [champion])
         if other is not None:
             registry.model(connection, other)
     pool = _pool(store)

@@ -1,5 +1,7 @@
 """The page of a dataset version: data-v3.html among the reports."""
 
+from contextlib import suppress
+
 import pandas as pd
 
 from housing import schema
@@ -45,7 +47,14 @@ def collect(store: Store, version: int, compared: int | None = None) -> DataPage
     numbers = _numbers(training)
     found = {name: describe(numbers[name], cap_of(name)) for name in map(str, numbers)}
     facts = {name: each for name, each in found.items() if each is not None}
-    before = None if compared is None else _profile(store, compared)
+    before: DatasetProfile | None = None
+    changes: list[ColumnChange] = []
+    if compared is not None:
+        with suppress(NothingToTrainOn):  # an empty version: there is nothing to compare with
+            before, after = profiles.measured(store, compared), profiles.measured(store, version)
+            changes = [
+                ColumnChange(n, before.columns[n], after.columns[n]) for n in schema.FEATURES
+            ]
     return DataPage(
         version=version,
         created_at=made.created_at,
@@ -66,7 +75,7 @@ def collect(store: Store, version: int, compared: int | None = None) -> DataPage
         strata=stratum_shares(strata_of, test, names),
         compared=None if before is None else compared,
         compared_rows=0 if before is None else before.rows,
-        changes=[] if before is None else _changes(before, profiles.measured(store, version)),
+        changes=changes,
     )
 
 
@@ -77,16 +86,3 @@ def _numbers(rows: pd.DataFrame) -> pd.DataFrame:
         return numbers
     derived = compute(numbers[list(inputs_of(DERIVED))], DERIVED)
     return numbers.join(pd.DataFrame(derived, columns=[each.name for each in DERIVED]))
-
-
-def _profile(store: Store, version: int) -> DatasetProfile | None:
-    try:
-        return profiles.measured(store, version)
-    except NothingToTrainOn:  # an empty version: there is nothing to compare with
-        return None
-
-
-def _changes(before: DatasetProfile, after: DatasetProfile) -> list[ColumnChange]:
-    return [
-        ColumnChange(name, before.columns[name], after.columns[name]) for name in schema.FEATURES
-    ]

@@ -285,12 +285,16 @@ def _score(
     def each_of(rows: pd.DataFrame) -> Floats:
         return fast.each(columns_of_frame(rows))
 
+    near_duplicates = None
+    if own is not None:
+        train = fingerprints(datasets.training_rows(own))
+        leaking = near_duplicate_lookup.leaking_rows(store, fingerprints(test), train)
+        near_duplicates = int(leaking.sum())
     predicted = each_of(test)
     members = tuple(predicted) if len(predicted) > 1 else ()
     return model, ModelPredictions(
         row.id, row.artifact, mean_of(predicted), row.train_rows, overlap, members,
-        near_duplicates=None if own is None else _near_duplicates(store, own, test),
-        predict=lambda rows: mean_of(each_of(rows)),
+        near_duplicates=near_duplicates, predict=lambda rows: mean_of(each_of(rows)),
     )  # fmt: skip
 
 
@@ -314,12 +318,6 @@ def assert_no_leakage(
             model=f"m{model.id}", overlap=overlap, rows=len(keys), version=f"v{version}"
         )
     return overlap
-
-
-def _near_duplicates(store: Store, own: pd.DataFrame, test: pd.DataFrame) -> int:
-    """Number of test rows with a near-duplicate among the training rows of a model's version."""
-    train = fingerprints(datasets.training_rows(own))
-    return int(near_duplicate_lookup.leaking_rows(store, fingerprints(test), train).sum())
 
 
 def _record(

@@ -3,9 +3,10 @@
 import hashlib
 import logging
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import asdict
 from functools import partial
+from math import inf
 from typing import Any
 
 import pandas as pd
@@ -226,7 +227,10 @@ def _run(
     log.info("search: %d candidates, at most %d fits, about %s", len(tried), total, about)
 
     def report() -> None:
-        progress.report("search", len(scored), total, _so_far(ended.values(), plan.metric))
+        lowest, message = min((t.cv_error for t in ended.values()), default=inf), ""
+        if lowest < inf:
+            message = f"best error so far {error_amount(lowest, plan.metric)}"
+        progress.report("search", len(scored), total, message)
 
     def keep_score(score: Score) -> None:
         searches.record_score(store, search, score)
@@ -250,11 +254,6 @@ def _run(
         on_trial=keep_trial,
         dask=dask,
     )
-
-
-def _so_far(trials: Iterable[Trial], metric: str) -> str:
-    lowest = min((t.cv_error for t in trials), default=float("inf"))
-    return f"best error so far {error_amount(lowest, metric)}" if lowest < float("inf") else ""
 
 
 def fit(store: Store, run: RunContext, search: int, settings: Settings) -> int:

@@ -46,7 +46,8 @@ class Shadow:
         try:
             if self._setting == KEPT:
                 with self._store.read() as connection:
-                    model = registry.newest_never_promoted(connection)
+                    former = registry.former_champions(connection)
+                    model = registry.newest_besides(connection, former)
             else:
                 model = int(self._setting.removeprefix("m"))
             if model is None:

@@ -75,7 +75,9 @@ def pack(store: Store, before: datetime | None = None) -> int:
         groups = list(_groups(connection))
     packed = 0
     for number, group in enumerate(groups, start=1):
-        _write(store, group)
+        tables = [(part, read(store, part, None, SIDE)) for part in group.parts]
+        for _, alike in groupby(tables, key=lambda one: one[1].column_names):
+            _write_pack(store, list(alike), group.known)  # one set of columns each
         new = [b for part in group.parts if not part.spans for b in part.batches]
         packed += len(new)
         progress.report("pack", number, len(groups), f"{packed:,} batches")
@@ -124,16 +126,10 @@ def _joined(tables: Sequence[pa.Table]) -> pa.Table:
     return pa.concat_tables(tables).unify_dictionaries()
 
 
-def _write(store: Store, group: _Group) -> None:
-    """Write a pack, compare it with what it was made of, and have its batches read from it."""
-    tables = [(part, read(store, part, None, SIDE)) for part in group.parts]
-    for _, run in groupby(tables, key=lambda one: one[1].column_names):  # one set of columns each
-        _write_pack(store, list(run), group.known)
-
-
 def _write_pack(
     store: Store, tables: Sequence[tuple[Part, pa.Table]], known: Mapping[int, str]
 ) -> None:
+    """Write a pack, compare it with what it was made of, and have its batches read from it."""
     table = _joined([each for _, each in tables])
     batch = np.concatenate([batch_of_rows(part, each) for part, each in tables])
     blob = put_table(store, table)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from housing.keys import KEY_COLUMN, Keys
+from housing.keys import KEY_COLUMN
 from housing.schema import CATALOGUE
 from housing.store.data import near_duplicate_lookup
 from housing.store.data.segments import get_table, put_table, to_frame
@@ -74,7 +74,9 @@ def split_batch(store: Store, batch: int, rule: SplitRule) -> tuple[int, int]:
         done = connection.execute(query.where(batch_splits.c.batch == batch)).one_or_none()
         if done is not None:
             return done.new_keys, done.known_keys
-        rows = _looked_up(connection, keys, stratum)
+        ledger, sides = bulk.known_sides(connection, keys)
+        recorded = pd.Series(sides, index=ledger).reindex(keys, fill_value=NEITHER).to_numpy()
+        rows = BatchRows(keys, stratum, np.isin(keys, ledger), recorded)
         known = near_duplicate_lookup.look_up(connection, prints)
         before = near_duplicate_lookup.frequencies(connection)
         tied, after = ties(prints, ~rows.known, known, before)
@@ -83,12 +85,6 @@ def split_batch(store: Store, batch: int, rule: SplitRule) -> tuple[int, int]:
         near_duplicate_lookup.record_frequencies(connection, after)
         _record_part(store, connection, batch, rows, side)
     return int((~rows.known).sum()), int(rows.known.sum())
-
-
-def _looked_up(connection: Connection, keys: Keys, stratum: npt.NDArray[np.int64]) -> BatchRows:
-    known, sides = bulk.known_sides(connection, keys)
-    recorded = pd.Series(sides, index=known).reindex(keys, fill_value=NEITHER).to_numpy()
-    return BatchRows(keys, stratum, np.isin(keys, known), recorded)
 
 
 def _remember(

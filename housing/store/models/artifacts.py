@@ -126,7 +126,11 @@ def get_model(store: Store, digest: str) -> Any:
     """
     row = store.query(_row, digest)
     check_signature(store, row)
-    packed = _bytes(store, row)
+    try:
+        packed = store.blobs.get(row.digest, row.suffix)
+    except BlobMissing:
+        store.query(_row, digest)  # Pruned, where a prune has dropped it since
+        raise
     try:
         return _unpacked(packed, row.suffix)
     except HousingError:
@@ -153,14 +157,6 @@ def _row(connection: Connection, digest: str) -> Row[Any]:
     if row.pruned_at is not None:
         raise Pruned(what=f"The model {digest[:12]}", day=f"{row.pruned_at:%Y-%m-%d}")
     return row
-
-
-def _bytes(store: Store, row: Row[Any]) -> bytes:
-    try:
-        return store.blobs.get(row.digest, row.suffix)
-    except BlobMissing:
-        store.query(_row, row.digest)  # Pruned, where a prune has dropped it since
-        raise
 
 
 def put_golden(store: Store, rows: pd.DataFrame, predictions: np.ndarray[Any, Any]) -> Blob:

@@ -4,7 +4,7 @@ The promotion log is append-only and numbered without gaps: the first writer of 
 wins, on either database. A blob is durable before any row that refers to it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -79,19 +79,10 @@ def previous_champion(connection: Connection) -> int:
     raise NoRollbackTarget(why=f"{why}. `housing unblock ID` makes one of them a target again")
 
 
-def newest_other(connection: Connection, champion: int) -> int | None:
-    """The newest model that is not the champion, or None where there is no other."""
-    query = sa.select(models.c.id).where(models.c.id != champion).order_by(models.c.id.desc())
-    found: int | None = connection.execute(query.limit(1)).scalar()
-    return found
-
-
-def newest_never_promoted(connection: Connection) -> int | None:
-    """The newest model that was never champion, or None."""
-    newest = sa.select(sa.func.max(models.c.id))
-    former = former_champions(connection)
-    found: int | None = connection.execute(newest.where(models.c.id.not_in(former))).scalar()
-    return found
+def newest_besides(connection: Connection, others: Collection[int]) -> int | None:
+    """The newest model that is none of some others, or None."""
+    newest = sa.select(sa.func.max(models.c.id)).where(models.c.id.not_in(others))
+    return connection.scalar(newest)
 
 
 def register(store: Store, facts: Mapping[str, Any], artifact: Blob, golden: Blob) -> int:
