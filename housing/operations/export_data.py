@@ -5,7 +5,7 @@ Beside each table there is a data dictionary. Not here: models (`export`).
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -155,7 +155,6 @@ def _parquet(frame: pd.DataFrame) -> bytes:
 
 def _write(folder: Path, content: Mapping[str, bytes], dictionary: Json) -> list[Path]:
     text = json.dumps(dictionary, indent=2, ensure_ascii=False) + "\n"
-    whole: dict[str, bytes] = {**content, DICTIONARY: text.encode()}
+    whole = {**content, DICTIONARY: text.encode()}
     write_all(folder.resolve(), whole)
-    names: Sequence[str] = tuple(whole)
-    return [folder / name for name in names]
+    return [folder / name for name in whole]

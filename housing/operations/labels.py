@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from housing.errors import FileUnreadable
-from housing.pipeline.ingest import ingest_sources, options, record_skipped_files
+from housing.pipeline.ingest import ingest_by_hand, options, record_skipped_files
 from housing.pipeline.label_file import labels_of
 from housing.quality import parsing
 from housing.quality.table import RawTable, whole
@@ -101,10 +101,6 @@ def _filled_in(delivery: Delivery) -> RawTable:
 
 def ingest_audit(store: Store, settings: Settings, files: list[Path]) -> IntakeSummary:
     """Ingest rows that a person has labelled, as batches of the source `audit`."""
-    landing = Landing(options(settings), name=AUDIT, files=tuple(files))
+    source = Audited(Landing(options(settings), name=AUDIT, files=tuple(files)))
     parameters = {"files": [str(file) for file in files], "origin": AUDIT}
-    with runs.recorded(store, "ingest", parameters) as run:
-        summary = ingest_sources(store, settings, [Audited(landing)], run=run)
-        message = f"files: {summary.message}"
-        runs.finish(store, run, "completed", outcome=RunOutcome.DONE, message=message)
-    return summary
+    return ingest_by_hand(store, settings, source, parameters)

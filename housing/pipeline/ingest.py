@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -214,9 +215,16 @@ def ingest_files(
 
     With `again` also files with known content, if the dataset lacks a row of it.
     """
-    with runs.recorded(store, "ingest", {"files": [str(file) for file in files]}) as run:
+    source = Landing(options(settings), files=tuple(files), again=again)
+    return ingest_by_hand(store, settings, source, {"files": [str(file) for file in files]})
+
+
+def ingest_by_hand(
+    store: Store, settings: Settings, source: Source, parameters: dict[str, Any]
+) -> IntakeSummary:
+    """Ingest the deliveries of a source in a run of its own, which records the parameters."""
+    with runs.recorded(store, "ingest", parameters) as run:
         ownership.claim(store, store.blobs)
-        source = Landing(options(settings), files=tuple(files), again=again)
         summary = ingest_sources(store, settings, [source], run=run)
         message = f"files: {summary.message}"
         runs.finish(store, run, "completed", outcome=RunOutcome.DONE, message=message)

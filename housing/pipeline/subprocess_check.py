@@ -61,11 +61,9 @@ class ModelSubprocess:
             self._child.stdin = None
 
     def __enter__(self) -> Self:
-        """The process, which runs."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Kill the process if it still runs."""
         if self._child.poll() is None:
             self._child.kill()
             self._child.communicate()

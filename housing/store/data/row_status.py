@@ -18,9 +18,7 @@ from housing.store.data.parts import parts as parts_of
 from housing.store.data.segments import to_frame
 from housing.store.database import bulk
 from housing.store.database.engine import Store
-from housing.training.fingerprints import VALUES, row_words
-
-Mask = npt.NDArray[np.bool_]
+from housing.training.fingerprints import VALUES, Mask, row_words
 
 
 @dataclass(frozen=True)
