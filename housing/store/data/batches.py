@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from housing.errors import NotPossible, UnknownId
+from housing.errors import NotPossible
 from housing.notify import Message
 from housing.records import (
     BatchStatus,
@@ -24,7 +24,7 @@ from housing.records import (
 from housing.store.data import datasets
 from housing.store.data.datasets import TAKEN
 from housing.store.database.engine import Store
-from housing.store.database.tables import batches, utc_now, version_batches
+from housing.store.database.tables import batches, row_of, utc_now, version_batches
 from housing.store.objects.recording import record_blob
 from housing.store.runs import outbox, runs
 
@@ -192,10 +192,7 @@ def _values(new: NewBatch) -> dict[str, Any]:
 
 def get(connection: Connection, batch: int) -> Row[Any]:
     """One batch; UnknownId if there is none."""
-    row = connection.execute(sa.select(batches).where(batches.c.id == batch)).one_or_none()
-    if row is None:
-        raise UnknownId(kind="batch", id=f"b{batch}", listing="housing batches")
-    return row
+    return row_of(connection, "b", batch)
 
 
 def discarded_as_copy(batch: Row[Any]) -> bool:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from housing.errors import NothingToTrainOn, NotPossible, UnknownId
+from housing.errors import NothingToTrainOn, NotPossible
 from housing.records import DatasetVersion
 from housing.store.database.engine import Store
 from housing.store.database.tables import (
     batch_splits,
     batches,
     dataset_versions,
+    row_of,
     utc_now,
     version_batches,
 )
@@ -50,10 +51,7 @@ def must_have_active(connection: Connection) -> DatasetVersion:
 
 def get(connection: Connection, version: int) -> DatasetVersion:
     """One version; UnknownId if there is none."""
-    query = sa.select(dataset_versions).where(dataset_versions.c.id == version)
-    row = connection.execute(query).one_or_none()
-    if row is None:
-        raise UnknownId(kind="dataset version", id=f"v{version}", listing="housing datasets")
+    row = row_of(connection, "v", version)
     facts = {k: v for k, v in row._mapping.items() if k != "run"}
     query = sa.select(version_batches.c.batch).where(contains(version_batches, version))
     members = connection.scalars(query.order_by(version_batches.c.position))

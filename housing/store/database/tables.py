@@ -25,8 +25,11 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    select,
 )
+from sqlalchemy.engine import Connection, Row
 
+from housing.errors import UnknownId
 from housing.schema import PROBLEM
 
 
@@ -598,3 +601,22 @@ APPEND_ONLY = (
     dataset_versions, fold_scores, trials,
 )  # fmt: skip
 """Tables on which the migrations put triggers against UPDATE and DELETE."""
+
+_BY_LETTER = {
+    "b": (batches, "batch", "housing batches"),
+    "e": (evaluations, "evaluation", "housing runs"),
+    "m": (models, "model", "housing models"),
+    "r": (runs, "run", "housing runs"),
+    "s": (searches, "search", "housing runs"),
+    "v": (dataset_versions, "dataset version", "housing datasets"),
+}
+"""What an id with this letter is of, and the command that lists them."""
+
+
+def row_of(connection: Connection, letter: str, id_: int) -> Row[Any]:
+    """The row of m7, b3 or another id; UnknownId where there is none."""
+    table, kind, listing = _BY_LETTER[letter]
+    row = connection.execute(select(table).where(table.c.id == id_)).one_or_none()
+    if row is None:
+        raise UnknownId(kind=kind, id=f"{letter}{id_}", listing=listing)
+    return row

@@ -15,11 +15,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from housing.errors import NotPossible, UnknownId
-from housing.store.data import batches, datasets
+from housing.errors import NotPossible
+from housing.store.data import datasets
 from housing.store.database.engine import Store
 from housing.store.database.tables import dataset_profiles as profiles
-from housing.store.database.tables import models, searches
+from housing.store.database.tables import models, row_of, searches
 from housing.store.database.tables import promotion_log as entries
 from housing.store.models import promotion_log
 from housing.store.models.promotion_log import Authorship
@@ -117,7 +117,7 @@ def block(store: Store, letter: str, id_: int, why: Authorship) -> int:
 def block_in(connection: Connection, letter: str, id_: int, why: Authorship) -> int:
     """`block` in a write transaction."""
     what = f"Blocking {letter}{id_}"
-    _must_exist(connection, letter, id_)
+    row_of(connection, letter, id_)
     champion = promotion_log.champion(connection)
     if champion is None:
         raise NotPossible(what=what, why="there is no champion yet, so nothing to protect.")
@@ -135,7 +135,7 @@ def block_in(connection: Connection, letter: str, id_: int, why: Authorship) -> 
 def unblock(store: Store, letter: str, id_: int, why: Authorship) -> int:
     """End a block; returns the number of the log entry. NotPossible if it is not blocked."""
     with store.write() as connection:
-        _must_exist(connection, letter, id_)
+        row_of(connection, letter, id_)
         if current(connection).block_of(letter, id_) is None:
             raise NotPossible(
                 what=f"Unblocking {letter}{id_}",
@@ -151,10 +151,3 @@ def append(connection: Connection, operation: str, letter: str, id_: int, why: A
         raise NotPossible(what=f"A {operation} of {letter}{id_}", why="there is no champion yet.")
     subject = {"blocked_model": id_} if letter == "m" else {"blocked_batch": id_}
     return promotion_log.append(connection, newest, operation, newest.to_model, why, **subject)
-
-
-def _must_exist(connection: Connection, letter: str, id_: int) -> None:
-    if letter == "b":
-        batches.get(connection, id_)
-    elif connection.execute(sa.select(models.c.id).where(models.c.id == id_)).first() is None:
-        raise UnknownId(kind="model", id=f"m{id_}", listing="housing models")

@@ -20,12 +20,19 @@ from housing.errors import (
     NoRollbackTarget,
     NotPossible,
     Pruned,
-    UnknownId,
 )
 from housing.store.data import profiles
 from housing.store.database import ownership
 from housing.store.database.engine import Store
-from housing.store.database.tables import blobs, evaluations, models, promotion_log, runs, utc_now
+from housing.store.database.tables import (
+    blobs,
+    evaluations,
+    models,
+    promotion_log,
+    row_of,
+    runs,
+    utc_now,
+)
 from housing.store.models import blocks
 from housing.store.models.promotion_log import Authorship, append, replaced_champions
 from housing.store.models.promotion_log import champion as champion
@@ -59,10 +66,7 @@ class Change:
 
 def model(connection: Connection, id_: int) -> Row[Any]:
     """One model; UnknownId where there is none."""
-    row = connection.execute(sa.select(models).where(models.c.id == id_)).one_or_none()
-    if row is None:
-        raise UnknownId(kind="model", id=f"m{id_}", listing="housing models")
-    return row
+    return row_of(connection, "m", id_)
 
 
 def previous_champion(connection: Connection) -> int:
@@ -217,11 +221,7 @@ def _named(model_id: int | None) -> str:
 
 def evaluation(connection: Connection, id_: int) -> Row[Any]:
     """One evaluation; UnknownId where there is none."""
-    query = sa.select(evaluations).where(evaluations.c.id == id_)
-    row = connection.execute(query).one_or_none()
-    if row is None:
-        raise UnknownId(kind="evaluation", id=f"e{id_}", listing="housing runs")
-    return row
+    return row_of(connection, "e", id_)
 
 
 def evaluation_of_run(connection: Connection, run: int) -> Row[Any] | None:

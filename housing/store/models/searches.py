@@ -10,12 +10,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from housing.errors import UnknownId
 from housing.metric import RMSE
 from housing.problem import MARK
 from housing.records import Candidate, Score, Trial
 from housing.store.database.engine import Store
-from housing.store.database.tables import fold_scores, searches, trials, utc_now
+from housing.store.database.tables import fold_scores, row_of, searches, trials, utc_now
 from housing.store.objects.blobs import Blob
 from housing.store.objects.recording import record_blob
 
@@ -30,10 +29,7 @@ def find(connection: Connection, key: str) -> Row[Any] | None:
 
 def get(connection: Connection, search: int) -> Row[Any]:
     """One search; UnknownId where there is none."""
-    row = connection.execute(sa.select(searches).where(searches.c.id == search)).one_or_none()
-    if row is None:
-        raise UnknownId(kind="search", id=f"s{search}", listing="housing runs")
-    return row
+    return row_of(connection, "s", search)
 
 
 def begin(

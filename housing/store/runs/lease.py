@@ -97,20 +97,16 @@ def dead_owner(store: Store, name: str = RUN) -> Beat | None:
     A clock may have been set, so an overdue owner is watched for `WATCHED`: a living one renews its
     lease meanwhile. None at once if no owner is overdue.
     """
-    first = _read(store, name)
+    first = store.query(holder, name)
     if first is None or first.alive or first.is_free(None):
         return None
     deadline = time.monotonic() + WATCHED.total_seconds()
     while time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)
-        now = _read(store, name)
+        now = store.query(holder, name)
         if now is None or now.beat != first.beat:
             return None
     return first.beat
-
-
-def _read(store: Store, name: str) -> Holder | None:
-    return store.query(holder, name)
 
 
 def acquire(store: Store, *, owner: str, name: str = RUN) -> int:

@@ -11,11 +11,10 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter
 from sqlalchemy.engine import Connection, Row
 
-from housing.errors import UnknownId
 from housing.notify import Message
 from housing.records import BatchSummary, Event, StepTime
 from housing.store.database.engine import Store, database_now
-from housing.store.database.tables import run_steps, runs
+from housing.store.database.tables import row_of, run_steps, runs
 from housing.store.runs import lease, outbox
 
 
@@ -199,10 +198,7 @@ def newest_of(connection: Connection, flow_run: str) -> Row[Any] | None:
 
 def get(connection: Connection, run: int) -> Row[Any]:
     """One run; UnknownId where there is none."""
-    row = connection.execute(sa.select(runs).where(runs.c.id == run)).one_or_none()
-    if row is None:
-        raise UnknownId(kind="run", id=f"r{run}", listing="housing runs")
-    return row
+    return row_of(connection, "r", run)
 
 
 def steps(connection: Connection, run: int) -> tuple[StepTime, ...]:
