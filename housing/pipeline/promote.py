@@ -260,8 +260,7 @@ def roll_back(
             within(connection, done)
         return done
 
-    with registry.first_writer(change):
-        done = copies.decide_with_copies(store, batch, act)
+    done = copies.decide_with_copies(store, batch, act)
     ownership.renew(store)
     return done
 

@@ -88,7 +88,7 @@ def append(
 ) -> int:
     """Write the entry after `newest`, the head the decision was based on; returns its number.
 
-    The driver's IntegrityError if that number is taken: another entry was first.
+    The driver's IntegrityError if that number is taken, by a writer that did not queue.
     """
     seq = 1 if newest is None else newest.seq + 1
     models = {"from_model": None if newest is None else newest.to_model, "to_model": to_model}

@@ -1,18 +1,17 @@
 """Models, their evaluations, and changes of the champion.
 
-The promotion log is append-only and numbered without gaps: the first writer of the next number
-wins, on either database. A blob is durable before any row that refers to it.
+The promotion log is append-only and numbered without gaps. Writers queue (`engine.Store.write`), so
+the first wins; the primary key refuses whoever does not. A blob is durable before any row that
+refers to it.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
-from sqlalchemy.exc import IntegrityError
 
 from housing.errors import (
     ChampionChanged,
@@ -43,9 +42,6 @@ from housing.store.models.promotion_log import head as head
 from housing.store.models.promotion_log import history as history
 from housing.store.objects.blobs import Blob
 from housing.store.objects.recording import record_blob
-
-_SEQ_TAKEN = ("promotion_log.seq", "pk_promotion_log")
-"""The constraint on entry numbers, as SQLite and PostgreSQL name it."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +144,7 @@ def change_champion(
     an unregistered model, NotPossible if it is champion already, ModelBlocked if its lineage is
     blocked, Pruned if its bytes were pruned.
     """
-    with first_writer(change), store.write() as connection:
+    with store.write() as connection:
         seq = change_champion_in(connection, change)
         if within is not None:
             within(connection, seq)
@@ -157,11 +153,20 @@ def change_champion(
 
 
 def change_champion_in(connection: Connection, change: Change) -> int:
-    """`change_champion` in a write transaction, around which is `first_writer`."""
+    """`change_champion` in a write transaction."""
     newest = head(connection)
     found = None if newest is None else newest.to_model
     if found != change.expected:
-        raise _overtaken(change, _named(found))
+        next_step = (
+            "Nothing was rolled back. `housing history` shows who changed it; roll back again if "
+            "that is still wanted."
+            if change.operation == "rollback"
+            else "Nothing was promoted. Run again: the comparison is repeated against the new "
+            "champion."
+        )
+        raise ChampionChanged(
+            expected=_named(change.expected), found=_named(found), next_step=next_step
+        )
     if change.to_model == found:
         raise NotPossible(what=f"Making {_named(found)} champion", why="it is the champion.")
     _must_be_eligible(connection, change)
@@ -174,27 +179,6 @@ def change_champion_in(connection: Connection, change: Change) -> int:
             if current.block_of(letter, id_) is None:
                 blocks.append(connection, "block", letter, id_, why)
     return seq
-
-
-@contextmanager
-def first_writer(change: Change) -> Iterator[None]:
-    """ChampionChanged if the block wrote the change after another writer took its number."""
-    try:
-        yield
-    except IntegrityError as error:
-        if not any(name in str(error.orig) for name in _SEQ_TAKEN):
-            raise
-        raise _overtaken(change, "a newer one") from error
-
-
-def _overtaken(change: Change, found: str) -> ChampionChanged:
-    next_step = (
-        "Nothing was rolled back. `housing history` shows who changed it; roll back again if that "
-        "is still wanted."
-        if change.operation == "rollback"
-        else "Nothing was promoted. Run again: the comparison is repeated against the new champion."
-    )
-    return ChampionChanged(expected=_named(change.expected), found=found, next_step=next_step)
 
 
 def check_eligible(store: Store, change: Change) -> None:
