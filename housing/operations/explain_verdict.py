@@ -31,7 +31,6 @@ from housing.store.runs import runs
 class RecordedVerdict:
     """One verdict with what it was judged from."""
 
-    evaluation: int
     run: int | None
     evidence: Evidence
     policy: GatePolicy
@@ -58,7 +57,6 @@ def recorded(store: Store, run: int | None = None) -> RecordedVerdict:
     """The verdict of a run, or the newest one; NotPossible where there is none."""
     row = store.query(row_of, run)
     return RecordedVerdict(
-        row.id,
         row.run,
         records.read(row.evidence),
         policies.read(row.policy),
