@@ -165,14 +165,13 @@ def champion(
 ) -> None:
     """Print the champion, now or at an earlier time, and the entry of the promotion log."""
     from housing.store import queries
-    from housing.store.models import registry
+    from housing.store.models import promotion_log
 
-    line = _query(lambda connection: registry.champion_at(connection, at))
+    line = _query(lambda connection: promotion_log.current(connection, at))
     if line is None:
-        oldest = _query(registry.first_entry)
         first = "there is none yet"
-        if oldest is not None:
-            first = f"the first was at {cell(queries.time(oldest.at))}"
+        if entries := _query(promotion_log.history):
+            first = f"the first was at {cell(queries.time(entries[-1].at))}"
         raise NotPossible(
             what=f"Naming the champion of {at or datetime.now(UTC):%Y-%m-%d %H:%M UTC}",
             why=f"nothing had been promoted by then; {first}.",

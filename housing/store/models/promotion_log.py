@@ -40,15 +40,10 @@ def champion(connection: Connection) -> int | None:
     return None if newest is None else int(newest.to_model)
 
 
-def current(connection: Connection) -> Row[Any] | None:
-    """The entry that made the champion, or None before the first promotion."""
-    return champion_at(connection, None)
+def current(connection: Connection, at: datetime | None = None) -> Row[Any] | None:
+    """The entry that made the champion, that of an instant if given; None if there was none.
 
-
-def champion_at(connection: Connection, at: datetime | None) -> Row[Any] | None:
-    """The entry that made the champion of an instant, or None if there was none.
-
-    The current one for None: read without a clock, which may be behind another host's.
+    The present one is read without a clock, which may be behind another host's.
     """
     query = sa.select(promotion_log).where(promotion_log.c.operation.in_(CHAMPION_CHANGES))
     if at is not None:
@@ -69,13 +64,6 @@ def history(
         )
         query = query.where(sa.or_(*(column == model for column in columns)))
     return connection.execute(query).all()
-
-
-def first_entry(connection: Connection) -> Row[Any] | None:
-    """The oldest entry, or None if the log is empty."""
-    return connection.execute(
-        sa.select(promotion_log).where(promotion_log.c.seq == 1)
-    ).one_or_none()
 
 
 def append(

@@ -35,8 +35,6 @@ from housing.store.database.tables import (
 from housing.store.models import blocks
 from housing.store.models.promotion_log import Authorship, append, replaced_champions
 from housing.store.models.promotion_log import champion as champion
-from housing.store.models.promotion_log import champion_at as champion_at
-from housing.store.models.promotion_log import first_entry as first_entry
 from housing.store.models.promotion_log import former_champions as former_champions
 from housing.store.models.promotion_log import head as head
 from housing.store.models.promotion_log import history as history

@@ -329,7 +329,7 @@ def test_the_champion_of_any_instant_is_known(store, contenders):
     with store.read() as connection:
         first, second = (line.at for line in reversed(registry.history(connection)))
         instants = (first - timedelta(seconds=1), first, second, second + timedelta(days=1))
-        found = [registry.champion_at(connection, at) for at in instants]
+        found = [promotions.current(connection, at) for at in instants]
     assert first < second
     assert first.utcoffset() == timedelta(0)
     assert [line and line.to_model for line in found] == [None, *contenders[:2], contenders[1]]
