@@ -80,7 +80,8 @@ def previous_champion(connection: Connection) -> int:
 def newest_besides(connection: Connection, others: Collection[int]) -> int | None:
     """The newest model that is none of some others, or None."""
     newest = sa.select(sa.func.max(models.c.id)).where(models.c.id.not_in(others))
-    return connection.scalar(newest)
+    found: int | None = connection.scalar(newest)
+    return found
 
 
 def register(store: Store, facts: Mapping[str, Any], artifact: Blob, golden: Blob) -> int:
