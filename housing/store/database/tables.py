@@ -107,7 +107,6 @@ runs = Table(
     Column("actor", String(200), nullable=False),
     Column("flow_run", String(64)),  # the orchestrator's id, for its UI
     Column("version", BigInteger),
-    Column("search", BigInteger),
     Column("challenger", BigInteger),
     Column("evaluation", BigInteger),
     Column("champion", BigInteger),  # after the run

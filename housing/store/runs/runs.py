@@ -51,7 +51,7 @@ def _insert(connection: Connection, kind: str, parameters: dict[str, Any], **fac
 
 
 def note(store: Store, run: int, **facts: Any) -> None:
-    """Record facts about a run: version, search, challenger, evaluation, ..."""
+    """Record facts about a run: version, challenger, evaluation, ..."""
     with store.write() as connection:
         note_in(connection, run, **facts)
 
