@@ -23,7 +23,7 @@ from housing.pipeline.evaluate import assert_no_leakage
 from housing.pipeline.notices import dates_in_the_future
 from housing.settings import Settings
 from housing.store.backups import replication, snapshots
-from housing.store.data import datasets, packing
+from housing.store.data import datasets
 from housing.store.database import ownership
 from housing.store.database.engine import LEASES, Store, database_now
 from housing.store.database.integrity import unsound
@@ -123,8 +123,6 @@ def _fix(store: Store, row: sa.Row[Any]) -> str:
     try:
         store.backup.get(row.digest, row.suffix)
     except HousingError:
-        if packing.made_again(store, row.digest):
-            return "`housing heal` (it is made again from what it replaced)"
         return f"no whole copy in the backup: {replication.without_a_copy(store, row)}"
     return "`housing heal` (the backup has a whole copy)"
 

@@ -10,7 +10,6 @@ from housing.errors import Corrupt
 from housing.records import RunOutcome
 from housing.settings import Settings
 from housing.store.backups import replication, snapshots
-from housing.store.data import packing
 from housing.store.database import ownership
 from housing.store.database.engine import Store
 from housing.store.database.tables import runs as runs_table
@@ -58,8 +57,7 @@ def heal_pages(store: Store, settings: Settings) -> tuple[str, ...]:
 
 
 def heal(store: Store, *, take_over: bool = False) -> Healed:
-    """Read every object, and copy damaged ones back from the backup; a pack that the backup lacks
-    is made again from what it replaced.
+    """Read every object, and copy damaged ones back from the backup.
 
     First repair the marks of blob storage and backup: NotOwned where one may have the files of
     another database; `take_over` claims it.
@@ -73,16 +71,11 @@ def heal(store: Store, *, take_over: bool = False) -> Healed:
             ownership.claim(store, storage)
     digests = [row.digest for row in store.query(live_rows)]
     healed: list[str] = []
-    lost: dict[str, str] = {}
+    lost: list[str] = []
     for number, digest in enumerate(digests, start=1):
         try:
             healed += replication.heal(store, [digest])
         except Corrupt as error:
-            lost[digest] = str(error)
+            lost.append(str(error))
         progress.report("heal", number, len(digests))
-    for digest in list(lost):  # now that all it may be made of is healed
-        if data := packing.made_again(store, digest):
-            store.blobs.put(data, "parquet")
-            healed.append(digest)
-            del lost[digest]
-    return Healed(tuple(healed), tuple(lost.values()))
+    return Healed(tuple(healed), tuple(lost))

@@ -1,14 +1,13 @@
 """Puts the rows and sides of batches together into packs: a version of many batches is then few
 objects.
 
-A pack is written, read back and compared before one transaction points its batches to it; a
-process that dies leaves at most an object without a row, which a prune deletes. What the batches
-had until then (`retention.PACKED`) is deleted by a later prune, when no reader is left.
+A pack is written, read back, compared and copied to the backup before one transaction points its
+batches to it; a process that dies leaves at most an object that no batch needs, which a prune
+deletes. What the batches had until then (`retention.PACKED`) is deleted by a later prune, when no
+reader is left.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -19,15 +18,15 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from housing import progress
-from housing.errors import Corrupt, Pruned
+from housing.errors import Corrupt
+from housing.store.backups.replication import copy_verified
 from housing.store.data.fingerprint import rowset_digests
 from housing.store.data.parts import SIDE, Part, batch_of_rows, parts, read
-from housing.store.data.segments import bytes_of, get_table, put_table, to_frame
+from housing.store.data.segments import get_table, put_table, to_frame
 from housing.store.database.engine import Store
 from housing.store.database.tables import (
     batch_splits,
     batches,
-    blobs,
     packed_batches,
     utc_now,
     version_batches,
@@ -144,44 +143,11 @@ def _write_pack(
         for b, first, n in zip(members.tolist(), first_rows.tolist(), rows.tolist(), strict=True)
     ]
     with store.write() as connection:
-        shared = {"pack": record_blob(connection, blob, "pack"), "packed_at": utc_now()}
+        record_blob(connection, blob, "pack")
+    copy_verified(store, [blob.digest])
+    with store.write() as connection:
+        shared = {"pack": blob.digest, "packed_at": utc_now()}
         for some in batched(facts):
             these = packed_batches.c.batch.in_([each["batch"] for each in some])
             connection.execute(packed_batches.delete().where(these))
         connection.execute(packed_batches.insert(), [{**each, **shared} for each in facts])
-
-
-def made_again(store: Store, pack: str) -> bytes | None:
-    """The bytes of a lost pack, from what it replaced; None if that is gone or not readable.
-
-    Until the backup has the pack, that is the only other copy of its rows: their segments and sides
-    and, where a pack was extended, the former pack.
-    """
-    query = (
-        sa.select(batches.c.segment, batch_splits.c.sides, packed_batches)
-        .join(batches, batches.c.id == packed_batches.c.batch)
-        .join(batch_splits, batch_splits.c.batch == packed_batches.c.batch)
-        .where(packed_batches.c.pack == pack)
-        .order_by(packed_batches.c.first_row)
-    )
-    replaced = sa.select(blobs.c.digest).where(
-        blobs.c.kind == "pack",
-        blobs.c.pruned_at.is_(None),
-        blobs.c.digest.not_in(sa.select(packed_batches.c.pack)),
-    )
-    with store.read() as connection:
-        members = connection.execute(query).all()
-        formers = connection.scalars(replaced).all() if members else []
-    for former in [*formers, None]:
-        with suppress(Corrupt, Pruned):
-            tables = [get_table(store, former)] if former else []
-            rows = sum(table.num_rows for table in tables)
-            for each in members:
-                if each.first_row >= rows:
-                    part = Part((each.batch,), each.segment, each.sides)
-                    tables.append(read(store, part, None, SIDE))
-            if len({tuple(table.column_names) for table in tables}) == 1:
-                data = bytes_of(_joined(tables))
-                if hashlib.sha256(data).hexdigest() == pack:
-                    return data
-    return None

@@ -24,14 +24,9 @@ def put_frame(store: Store, frame: pd.DataFrame) -> Blob:
 
 def put_table(store: Store, table: pa.Table) -> Blob:
     """Store a table as Parquet."""
-    return store.blobs.put(bytes_of(table), "parquet")
-
-
-def bytes_of(table: pa.Table) -> bytes:
-    """The Parquet file of a table."""
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
-    return buffer.getvalue()
+    return store.blobs.put(buffer.getvalue(), "parquet")
 
 
 def get_table(store: Store, digest: str, columns: Sequence[str] | None = None) -> pa.Table:
