@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from housing import schema
-from housing.errors import Corrupt, HousingError, NoRollbackTarget
+from housing.errors import HousingError, NoRollbackTarget
 from housing.evaluation.spatial_se import row_cells
 from housing.formatting import change
 from housing.inference.columns import columns_of_frame
@@ -25,9 +25,8 @@ from housing.monitoring.options import ROLLBACK_CONFIDENCE
 from housing.monitoring.paired import FEWEST_ROWS, Paired, compared
 from housing.operations import error_rates
 from housing.operations.labelled_predictions import known_to
-from housing.pipeline.promote import RolledBack, roll_back
+from housing.pipeline.promote import RolledBack, roll_back, verify_and_heal
 from housing.settings import Settings
-from housing.store.backups.replication import heal
 from housing.store.database.engine import Store
 from housing.store.database.tables import promotion_log as lines
 from housing.store.database.tables import utc_now
@@ -125,7 +124,8 @@ def _why_not_better(
             f"m{target} cannot be compared yet: {len(rows)} rows since the promotion were logged "
             f"with their inputs and are new to both models; {FEWEST_ROWS} are needed"
         )
-    former = _load_or_heal(store, target)
+    verify_and_heal(store, store.query(registry.model, target))
+    former = load(store, target)
     actual, columns = rows[schema.TARGET].to_numpy(np.float64), columns_of_frame(rows)
     theirs, ours = former.predictions(columns), served.predictions(columns)
     found = compared(actual, ours.predicted, theirs.predicted, row_cells(rows),
@@ -140,17 +140,6 @@ def _why_not_better(
     if exceeded:
         return "its own limits", f"{figures}, but {exceeded}, so the data have changed"
     return "", figures
-
-
-def _load_or_heal(store: Store, model: int) -> LoadedModel:
-    """A model, its bytes copied back from the backup where they are damaged or missing here."""
-    try:
-        return load(store, model)
-    except Corrupt:
-        row = store.query(registry.model, model)
-        if not heal(store, (row.artifact, row.golden)):
-            raise
-        return load(store, model)
 
 
 def _figures(target: int, served: LoadedModel, found: Paired) -> str:

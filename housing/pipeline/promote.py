@@ -249,7 +249,7 @@ def roll_back(
         block_models=undone, block_batches=blocked,
     )  # fmt: skip
     registry.check_eligible(store, change)
-    healed, error = _verify_and_heal(store, row)
+    healed, error = verify_and_heal(store, row)
 
     def act(connection: Connection, found: tuple[copies.Copy, ...]) -> RolledBack:
         seq = registry.change_champion_in(connection, change)
@@ -278,7 +278,7 @@ def _undone(
     return current, chosen, promotion_log.superseded_by_rollback(connection, chosen)
 
 
-def _verify_and_heal(store: Store, row: Row[Any]) -> tuple[tuple[str, ...], str]:
+def verify_and_heal(store: Store, row: Row[Any]) -> tuple[tuple[str, ...], str]:
     """Load the model, or its ONNX copy where the libraries have changed.
 
     Returns the digests that were restored from the backup first, and why the copy is needed.
