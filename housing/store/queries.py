@@ -227,7 +227,7 @@ def list_history(
 ) -> Rows:
     """The promotion log, newest entry first; a block changes no champion and names none.
 
-    Entries that name a `model`, if it is given.
+    Entries about a `model`, if it is given.
     """
     entries = (log_entry(row) for row in registry.history(connection, limit, model=model))
     return [{**e, "from": None, "to": None} if e["blocks"] else e for e in entries]
@@ -313,11 +313,7 @@ def show_model(connection: Connection, id_: int) -> dict[str, Any]:
         "last_evaluation": None
         if evaluation is None
         else {**evaluation.evidence["challenger"], "id": with_letter("m", id_)},
-        "history": [
-            entry
-            for entry in list_history(connection, model=id_)
-            if with_letter("m", id_) in (entry["blocks"], entry["from"], entry["to"])
-        ],
+        "history": list_history(connection, model=id_),
     }
 
 

@@ -54,15 +54,13 @@ def current(connection: Connection, at: datetime | None = None) -> Row[Any] | No
 def history(
     connection: Connection, limit: int | None = None, *, model: int | None = None
 ) -> Sequence[Row[Any]]:
-    """All entries, newest first; those that name a `model`, if it is given."""
+    """All entries, newest first; those about a `model`, if it is given."""
     query = sa.select(promotion_log).order_by(promotion_log.c.seq.desc()).limit(limit)
     if model is not None:
-        columns = (
-            promotion_log.c.from_model,
-            promotion_log.c.to_model,
-            promotion_log.c.blocked_model,
-        )
-        query = query.where(sa.or_(*(column == model for column in columns)))
+        log = promotion_log.c  # a block names the champion, which stays, and is not about it
+        changes = log.operation.not_in(("block", "unblock"))
+        changes &= (log.from_model == model) | (log.to_model == model)
+        query = query.where(changes | (log.blocked_model == model))
     return connection.execute(query).all()
 
 
