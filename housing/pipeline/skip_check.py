@@ -19,7 +19,7 @@ from housing.store.data import datasets, profiles, split
 from housing.store.database.engine import Store
 from housing.store.database.tables import approvals as requests
 from housing.store.database.tables import evaluations, runs
-from housing.store.models import approvals, blocks, registry, searches
+from housing.store.models import approvals, blocks, promotion_log, registry, searches
 from housing.store.models.blocks import Blocks
 
 _DECISIONS = {
@@ -99,8 +99,7 @@ def _manual_entry(connection: Connection, champion: int | None, content: str) ->
 
     The gate may prefer any stored model, and promoting one would undo what the person decided.
     """
-    changes = (line for line in registry.history(connection) if line.from_model != line.to_model)
-    line = next(changes, None)
+    line = promotion_log.current(connection)
     if line is None or line.to_model != champion or line.evaluation is None:
         return None
     kind = connection.execute(sa.select(runs.c.kind).where(runs.c.id == line.run)).scalar()
