@@ -59,8 +59,8 @@ def history(
     if model is not None:
         log = promotion_log.c  # a block names the champion, which stays, and is not about it
         changes = log.operation.not_in(("block", "unblock"))
-        changes &= (log.from_model == model) | (log.to_model == model)
-        query = query.where(changes | (log.blocked_model == model))
+        either = (log.from_model == model) | (log.to_model == model)
+        query = query.where((changes & either) | (log.blocked_model == model))
     return connection.execute(query).all()
 
 
