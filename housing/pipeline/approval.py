@@ -135,7 +135,7 @@ def approve(store: Store, settings: Settings, run: int, reason: str) -> Approval
     back_up(store, model)
     message = f"m{model} is promoted, approved by {runs.actor()}: {reason}."
     done = ApprovalDecision(run, "approved", model, model, message)
-    with registry.first_writer(change), store.write() as connection:
+    with store.write() as connection:
         _decide(connection, row, "approved", reason, reevaluation)
         registry.change_champion_in(connection, change)
         approvals.approve_all(connection, model, runs.actor(), f"with r{run}: {reason}")

@@ -318,7 +318,7 @@ def test_a_discarded_copy_keeps_nothing_out_once_its_rows_are_back(
     if undo == "restore":
         datasets.restore(store, 2, reason="it was right")
     else:
-        datasets.roll_back(store, 2, reason="it was right")
+        dataset_operations.roll_back(store, 2, reason="it was right")
     assert copies.release(store) == (4,)
     land("another.csv", frame=BAD.iloc[::-1])
     same = ingest.ingest(store, load_settings(), run=None).batches
