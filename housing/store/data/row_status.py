@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from housing.array_types import Mask
 from housing.keys import KEY_COLUMN, Keys
 from housing.store.data import datasets
 from housing.store.data.parts import Part, read
@@ -18,7 +19,7 @@ from housing.store.data.parts import parts as parts_of
 from housing.store.data.segments import to_frame
 from housing.store.database import bulk
 from housing.store.database.engine import Store
-from housing.training.fingerprints import VALUES, Mask, row_words
+from housing.training.fingerprints import VALUES, row_words
 
 
 @dataclass(frozen=True)
