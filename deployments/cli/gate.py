@@ -119,7 +119,9 @@ def explain(run: Run = None, as_json: AsJson = False) -> None:
         listed = [{**asdict(check), "needs": needs} for check, needs in checks]
         emit_json({"run": found.run and f"r{found.run}", **verdict, "checks": listed})
         return
-    console.print(escape(found.verdict.message), "")
+    judged = "" if found.run is None else f"r{found.run}, "
+    judged += f"m{found.evidence.challenger.id}"
+    console.print(f"[bold]{judged}[/]  {escape(found.verdict.message)}", "")
     whole = (Column(heading, no_wrap=True) for heading in ("check", "outcome"))
     table = bare_table(*whole, "found", "what would change it")
     for check, needs in checks:

@@ -86,7 +86,8 @@ class BehaviourCheck:
         """The share of rows and its limit."""
         limit = policy.thresholds[self.name]
         if limit == 1:
-            return f"It is reported; a threshold {self.name} below 1 makes it a veto."
+            setting = f"HOUSING_GATE__THRESHOLDS__{self.name.replace('-', '_').upper()}"
+            return f"It is only reported; {setting} below 1 makes it a veto."
         return f"It fails if more than {short_percent(limit, 2)} of the {WORDING.rows} break it."
 
 

@@ -135,9 +135,10 @@ class RejectedShare:
             message = f"{rejected:,} of only {read:,} rows were rejected: too few to judge."
             return CheckResult(self.name, "not applicable", message, figures)
         share = rejected / read
+        since = "" if evidence.champion is None else " since the champion's version"
         message = (
-            f"{rejected:,} of {read:,} rows of the batches that entered since the champion's "
-            f"version were rejected ({short_percent(share)}); up to "
+            f"{rejected:,} of {read:,} rows of the batches that entered{since} "
+            f"were rejected ({short_percent(share)}); up to "
             f"{short_percent(policy.max_rejected_share, 2)} is tolerated."
         )
         outcome: CheckOutcome = "failed" if share > policy.max_rejected_share else "passed"

@@ -10,9 +10,10 @@ from housing.errors import NotPossible
 from housing.gate import decision_rule
 from housing.gate import evidence as records
 from housing.gate import policy as policies
-from housing.gate.check import CHECKS
+from housing.gate.check import CHECKS, Check
 from housing.gate.evidence import Evidence
 from housing.gate.expected_gain import noise_of
+from housing.gate.messages import NO_CHAMPION
 from housing.gate.policy import GatePolicy
 from housing.gate.power import (
     OperatingCharacteristic,
@@ -110,11 +111,15 @@ def explain(found: RecordedVerdict) -> tuple[tuple[CheckResult, str], ...]:
     """Each check of the verdict, and what it would need to change its outcome."""
     checks = {check.name: check for check in CHECKS}
     return tuple(
-        (
-            result,
-            checks[result.name].needs(found.evidence, found.policy)
-            if result.name in checks
-            else "This release does not have the check any more.",
-        )
+        (result, _needs(checks.get(result.name), result.message, found))
         for result in found.verdict.checks
     )
+
+
+def _needs(check: Check | None, message: str, found: RecordedVerdict) -> str:
+    """What would change the outcome; figures of a comparison with no champion would be wrong."""
+    if check is None:
+        return "This release does not have the check any more."
+    if message == NO_CHAMPION:
+        return "It needs a champion to compare with."
+    return check.needs(found.evidence, found.policy)

@@ -11,6 +11,7 @@ from typer.testing import Result
 
 from housing.errors import FileUnreadable, NotPossible, UnknownId
 from housing.gate.check import CHECKS
+from housing.gate.messages import NO_CHAMPION
 from housing.pipeline import approval
 from housing.pipeline.evaluate import JudgedEvaluation
 from housing.settings import load_settings
@@ -62,7 +63,13 @@ def test_explain_has_a_line_for_every_check(housing: Housing) -> None:
 
 def test_a_run_without_a_champion_to_compare_with(housing: Housing) -> None:
     refused(housing("gate", "power", "r1"), NotPossible, "was not against a champion")
-    assert as_json(housing, "gate", "explain", "r1")["outcome"]
+    found = as_json(housing, "gate", "explain", "r1")
+    assert found["outcome"]
+    needs = {c["needs"] for c in found["checks"] if c["message"] == NO_CHAMPION}
+    assert needs == {"It needs a champion to compare with."}
+    messages = [c["message"] for c in found["checks"] if c["message"] != NO_CHAMPION]
+    assert not any("since the champion" in message for message in messages)
+    assert housing("gate", "explain", "r1").stdout.startswith("r1, m1  ")
 
 
 @pytest.mark.parametrize(
