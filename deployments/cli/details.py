@@ -8,7 +8,10 @@ from rich.table import Column
 
 from deployments.cli.comparison import figures_table
 from deployments.cli.output import bare_table, cell, coloured, console, facts, heading
-from housing.formatting import short_percent
+from housing.formatting import change, error_amount, limits, short_percent
+from housing.metric import metric_named
+from housing.records import Interval
+from housing.schema import LOCATION
 
 ABSENT: tuple[Any, ...] = (None, "", [], {})
 
@@ -95,11 +98,37 @@ def _print_section(name: str, value: Any) -> None:
         print_table(TABLES[name], value)
     elif name in ("importances", "groups"):
         facts({key: short_percent(share) for key, share in value.items()})
+    elif name in ("unseen", "corrected_error"):
+        facts(_measured(value))
     elif isinstance(value, Mapping):
         facts({key: cell(one, key, 3) for key, one in value.items()})
     else:
         for one in value:
             facts(one)
+
+
+def _measured(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Errors by the metric and changes of them, with their units."""
+    metric, shown = value["metric"], dict(value)
+    shown["metric"] = metric_named(metric).label
+    for name in ("seen", "unseen"):
+        if name in shown:
+            shown[name] = error_amount(value[name], metric)
+    if LOCATION is not None and "block" in shown:
+        unit = "degrees" if LOCATION.kind == "geographic" else LOCATION.unit
+        shown["block"] = f"{value['block']:g} {unit}"
+    if "change" in shown:
+        by = Interval(**value["change"])
+        shown["change"] = (
+            f"{change(by.value)} ({change(by.lower)} to {change(by.upper)}, "
+            f"{short_percent(by.confidence)})"
+        )
+    if "bias" in shown:
+        limit = {name: shown.pop(name) for name in ("value", "lower", "upper", "confidence")}
+        error, bias = Interval(**limit), change(shown["bias"])
+        amount = f"{error_amount(error.value, metric)}, {limits(error, metric)}"
+        shown = {"error": amount, **shown, "bias": bias}
+    return shown
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:

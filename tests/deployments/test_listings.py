@@ -88,6 +88,15 @@ def test_show(housing: Housing, id_: str, expected: dict[str, Any]) -> None:
     assert housing("show", id_).exit_code == 0
 
 
+def test_show_a_model_has_the_units_of_its_errors(housing: Housing) -> None:
+    shown = housing("show", "m2").stdout
+    error = re.search(r"without the selection bias\n(error.*)", shown)
+    assert error
+    assert "$" in error[1], shown
+    seen = re.search(r"\nseen  .*", shown)
+    assert seen is None or "$" in seen[0], shown
+
+
 def test_show_a_rejected_row_names_file_line_and_column(housing: Housing) -> None:
     rejections = as_json(housing, "show", "b2")["rejections"]
     assert rejections[0]["code"] == "not-a-number"
