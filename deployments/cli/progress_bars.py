@@ -97,15 +97,15 @@ def _lines() -> Iterator[None]:
 
     def say() -> None:
         minutes, seconds = divmod(int(time.monotonic() - began), 60)
-        state = now[1] or ("..." if now[0] == WORKING else "started")
-        text = f"{now[0]}: {state} ({minutes}:{seconds:02} min)"
+        text = now[0] if now[0] == WORKING else f"{now[0]}: {now[1] or 'started'}"
+        text = f"{text} ({minutes}:{seconds:02} min)"
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
 
     def update(step: str, done: int, total: int, message: str) -> None:
         count = f"{done} of {total}" if total > 1 else ""
         over = "done" if done == total == 1 else ""
-        before, now[:] = list(now), (step, ", ".join(filter(None, (count, message or over))))
+        before, now[:] = list(now), (step, ", ".join(filter(None, (count or over, message))))
         if now[0] != before[0] or (over and now != before):
             say()
 

@@ -48,7 +48,7 @@ def nightly_flow(
     check_options(chosen)
     environment.prepare(settings.home, quiet=True)
     with temporary_prefect_server(settings.home) as server:
-        progress.report("start", 0, 0, "loading libraries and the Prefect server")
+        progress.report("start", 0, 0, "loading Prefect and its server")
         with opened(create=True, banner=False):
             pass  # report problems of the store before the server has started
         from prefect.flow_engine import run_flow

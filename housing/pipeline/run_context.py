@@ -203,7 +203,7 @@ def step(run: RunContext, name: str) -> Iterator[tuple[Store, Settings]]:
         detail = messages[-1] if messages else ""
         runs.note_step(store, run.id, StepTime(name, seconds, detail))
         log.info("%s: %s (%.1f s)", name, detail or "done", seconds)
-        progress.report(name, 1, 1, f"{seconds:.1f} s  {detail}".rstrip())
+        progress.report(name, 1, 1, detail)
 
 
 def finish_run(
