@@ -12,7 +12,7 @@ import pandas as pd
 
 from housing.array_types import Floats
 from housing.evaluation.drift import adjusted, found, measure_drift, number_drift
-from housing.formatting import percent
+from housing.formatting import percent, short_percent
 from housing.monitoring.options import MIN_UPSTREAM_ROWS, MonitorOptions
 from housing.monitoring.signals import Signal
 from housing.quality.profile import unit_slip
@@ -48,7 +48,7 @@ def _signal(column: ColumnDrift, fired: bool, options: MonitorOptions) -> Signal
     name = f"{column.column} missing" if column.kind == "missing" else column.column
     label = f"predicted {WORDING.values}" if predictions else CATALOGUE[column.column].label
     if column.kind == "missing":
-        label = f"gaps in {label}"
+        label = f"missing values of {label}"
     what = "shares differ by" if column.kind != "number" else "distributions differ by"
     shift = "" if column.shift is None else f", shifted by {column.shift:.2f} standard deviations"
     return Signal(
@@ -109,7 +109,7 @@ def _categories(
             for c, usual in reference[name].value_counts(normalize=True).items()
             if usual >= USUAL_SHARE and c not in set(current[name])
         )
-        words = f"{percent(share)} of rows of a category never seen in training"
+        words = f"{short_percent(share)} of the rows have a category that training never had"
         if gone:
             words += f"; none of {', '.join(gone)}"
         yield Signal(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from housing.formatting import percent
+from housing.formatting import duration, short_percent
 from housing.monitoring.options import MIN_UPSTREAM_ROWS, MonitorOptions
 from housing.monitoring.signals import Signal
 
@@ -48,12 +48,12 @@ def _future(now: datetime, dates: Sequence[datetime]) -> Signal:
 
 def _old(what: str, words: str, age: timedelta, limit: float) -> Signal:
     days = max(age.total_seconds(), 0) / 86_400  # clocks differ a little
-    ago = f"{days:.1f} days" if days >= 2 else f"{days * 24:.0f} hours"
+    ago = f"{days:.1f} days" if days >= 2 else duration(days * 86_400)
     return Signal(
         name=f"age of {what}",
         kind="stale",
         fired=days > limit,
-        message=f"{words} {ago} ago, {limit:g} days are allowed",
+        message=f"{words} {ago} ago; {limit:g} days are allowed",
         rows=0,
         effect=days,
         limit=limit,
@@ -70,8 +70,8 @@ def rejected_signal(read: int, rejected: int, options: MonitorOptions) -> list[S
             name="rejected rows",
             kind="rejected",
             fired=share > options.max_rejected_share,
-            message=f"{percent(share)} of {read:,} rows at ingestion, "
-            f"{percent(options.max_rejected_share, 0)} are allowed",
+            message=f"{rejected:,} of {read:,} rows at ingestion ({short_percent(share)}); "
+            f"{short_percent(options.max_rejected_share, 2)} are allowed",
             rows=read,
             effect=share,
             limit=options.max_rejected_share,

@@ -49,7 +49,7 @@ def distance(history: History) -> RenderedFigure | None:
         dates(axes, [at for at, _ in history], "window")
         drawn = [v[name] for _, v in history for name in shown if name in v]
         scale(axes.yaxis, [*drawn, 1.0], axis_labels, zero=True)
-        heading(axes, "effect as a multiple of its limit")
+        heading(axes, "value as a multiple of its limit")
         legend(figure, axes)
         over = [name for name in shown if peak[name] > 1]
         alt = (

@@ -314,6 +314,14 @@ def test_a_date_in_the_future_is_an_alarm_and_hides_no_age(
     assert not any(" -" in signal.message for signal in found)
 
 
+def test_an_age_has_a_unit_that_suits_it() -> None:
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    ages = (timedelta(minutes=20), timedelta(hours=1), timedelta(days=3))
+    messages = [age_signals(now, now - age, [], OPTIONS)[1].message for age in ages]
+    shown = [message.removeprefix("trained ").partition(" ago")[0] for message in messages]
+    assert shown == ["20 min 00 s", "1 h 00 min", "3.0 days"]
+
+
 def test_a_signal_is_calm_watching_or_an_alarm_and_each_state_is_explained():
     found = [state(fired, alarm) for fired, alarm in ((True, True), (True, False), (False, False))]
     assert found == ["alarm", "watching", "calm"] == list(STATES)
