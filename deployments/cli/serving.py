@@ -66,7 +66,8 @@ def predict(
 ) -> None:
     """Predict a file; writes its rows with predictions as new columns.
 
-    An invalid row has its reason in the column `error`; then the exit code is 1.
+    Columns that the dataset does not have are left out. An invalid row has its reason in the
+    column `error`; then the exit code is 1.
     """
     from housing.operations.predict import predict_file
 
