@@ -58,7 +58,7 @@ def _open(address: str, limits: TimeLimits, outcome: dict[str, Any]) -> None:
 def _reason(error: Exception) -> str:
     # An HTTPError is a URLError as well, whose reason lacks the number.
     if isinstance(error, URLError) and not isinstance(error, HTTPError):
-        return str(error.reason)
+        return str(getattr(error.reason, "strerror", None) or error.reason)  # without a number
     return str(error) or type(error).__name__
 
 

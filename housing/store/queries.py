@@ -412,8 +412,9 @@ def simulated(connection: Connection) -> Iterator[str]:
     if ids := [f"b{id_}" for id_ in found]:
         rows, some = WORDING.rows, ", ".join(ids[:3]) + (" and others" if len(ids) > 3 else "")
         yield (
-            f"SIMULATED {rows.upper()}: {some} of the dataset are simulated; its models say "
-            f"nothing about real {rows}. To use real ones, start over with an empty HOUSING_HOME."
+            f"SIMULATED {rows.upper()}: the rows of {some} are simulated; models of this dataset "
+            f"say nothing about real {rows}. To use real ones, start over with an empty "
+            "HOUSING_HOME."
         )
 
 

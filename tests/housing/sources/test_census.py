@@ -138,6 +138,7 @@ def test_offline_delivers_simulated_rows_with_a_notice(options, seen, closed):
     (delivery,) = Census(options(), homes=(closed, closed)).deliveries(seen)
     assert time.monotonic() - started < 5
     assert delivery.name.startswith("simulated districts (the census table could not be reached: ")
+    assert "Errno" not in delivery.name
     assert (delivery.source, delivery.simulated) == ("census", True)
     assert len(validate(delivery.read(), "x").accepted) == 200
 
