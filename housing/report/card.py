@@ -3,8 +3,10 @@
 After Mitchell et al. (2019), "Model Cards for Model Reporting".
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 from markdown_it import MarkdownIt
@@ -16,7 +18,12 @@ from housing.gate.evidence import CorrectedError
 from housing.problem import significant
 from housing.records import Interval, Metrics, UnseenPlaces
 from housing.report.run_page import environment, page
-from housing.schema import CATALOGUE, COORDINATES, LOCATION, WORDING
+from housing.schema import CATALOGUE, CATEGORIES, COORDINATES, LOCATION, WORDING
+
+TABLE = re.compile("<table.*?</table>", re.DOTALL)
+HEADING = re.compile("<th[^>]*>(.*?)</th>")
+WIDE = 4
+"""Columns of a table from which a phone is too narrow for it."""
 
 LISTED_CATEGORIES = 12
 """Categories of a field that the card names; of more it gives the number."""
@@ -37,7 +44,11 @@ class SliceFigures:
     @property
     def label(self) -> str:
         """Column and group, for Markdown."""
-        return f"{CATALOGUE[self.column].label} {self.name}".replace("<", "\\<")
+        field, name = CATALOGUE[self.column], self.name
+        if self.column not in CATEGORIES:
+            name = re.sub(r"(?<=\d)-", " to ", name).replace("<=", "≤ ").replace(">", "> ")
+            name += f" ({field.unit})" if field.unit else ""
+        return f"{field.label} {name}".replace("<", "\\<")
 
 
 @dataclass(frozen=True)
@@ -124,13 +135,20 @@ def rendered(facts: CardFacts) -> str:
 
 
 def _html(text: str) -> str:
-    """Markdown as HTML, in which wide tables scroll."""
+    """Markdown as HTML, in which wide tables scroll; on a phone their rows are blocks."""
     body: str = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
-    return (
-        unbroken(body)
-        .replace("<table>", '<div class="scroll"><table>')
-        .replace("</table>", "</table></div>")
-    )
+    body = TABLE.sub(_stacked, unbroken(body))
+    return TABLE.sub(lambda table: f'<div class="scroll">{table[0]}</div>', body)
+
+
+def _stacked(table: re.Match[str]) -> str:
+    """A table that a phone is too narrow for, with the heading of each cell beside it."""
+    heads = HEADING.findall(table[0])
+    if len(heads) < WIDE:
+        return table[0]
+    labels = cycle(heads)
+    cells = re.sub("<td", lambda _: f'<td data-label="{next(labels)}"', table[0])
+    return cells.replace("<table", '<table class="stack"', 1)
 
 
 def _in_training(f: CardFacts, name: str) -> str:

@@ -109,7 +109,15 @@ def test_the_card_explains_the_worst_and_the_typical_predictions(opened: Store) 
     text = what_to_expect(facts)
     assert "The 10 largest errors" in text
     assert "Fairness" in text
-    assert text.count("<table>") == 2
+    assert text.count('<table class="stack">') == 2
+    rows = text.count("<tr>") - 2
+    labels = (
+        "price",
+        "predicted",
+        "largest contributions",
+        "nearest training districts (distance)",
+    )
+    assert [text.count(f'data-label="{label}"') for label in labels] == [rows] * 4
 
 
 def test_groups_are_compared_with_all_other_rows(opened: Store) -> None:

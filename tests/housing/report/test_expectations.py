@@ -1,7 +1,8 @@
 """What to expect of a model, in plain words."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
+from housing import schema
 from housing.records import Interval, Metrics
 from housing.report.card import CardFacts, SliceFigures, markdown
 
@@ -35,6 +36,16 @@ def test_without_a_worse_group_the_largest_difference_is_attributed_to_chance():
     found = text(group("INLAND", 0.1, -0.02), group("NEAR BAY", 0.2, -0.1))
     assert "none have a larger MAE" in found
     assert "the largest difference: ocean proximity NEAR BAY, +20.0 %" in found
+
+
+def test_a_group_by_a_number_has_its_unit():
+    column = schema.TABLE.strata[0].column
+    unit = schema.CATALOGUE[column].unit
+    names = schema.TABLE.strata[0].names()
+    labels = [replace(group("INLAND", 0.1, 0.02), column=column, name=n).label for n in names]
+    assert labels[0] == f"median income ≤ 1.5 ({unit})"
+    assert labels[1] == f"median income 1.5 to 3 ({unit})"
+    assert labels[-1] == f"median income > 6 ({unit})"
 
 
 def test_no_groups_give_no_text():
