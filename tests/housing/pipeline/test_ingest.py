@@ -501,7 +501,7 @@ def test_a_real_table_after_simulated_rows_is_refused_with_the_way_to_start_over
         (only,) = queries.list_batches(connection)
         (notice,) = queries.simulated(connection)
     assert only["simulated"]
-    assert notice.startswith("SIMULATED DISTRICTS: b1 of the dataset")
+    assert notice.startswith("SIMULATED DISTRICTS: the rows of b1 are")
 
 
 def test_simulated_rows_are_left_out_beside_real_ones(
