@@ -50,6 +50,12 @@ def _run() -> None:
     except HousingError as error:
         errors.print(f"[bold red]{escape(str(error))}[/]", highlight=False)
         sys.exit(error.exit_code)
+    except PermissionError as error:
+        if error.filename is None:
+            raise
+        what = escape(f"{error.filename} cannot be used: {error.strerror}.")
+        errors.print(f"[bold red]{what} Check the path and its permissions.[/]", highlight=False)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

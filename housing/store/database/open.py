@@ -23,7 +23,7 @@ from housing.store.database.ownership import claim_blobs, refuse_others_files
 from housing.store.database.tables import dataset_versions, metadata
 from housing.store.objects.blobs import BlobStore
 from housing.store.objects.encryption import Cipher
-from housing.store.objects.filesystem import make_writable
+from housing.store.objects.filesystem import make_writable, named_in_errors
 from housing.store.objects.signing import Signer
 
 HEAD = "0017"
@@ -45,7 +45,9 @@ def open_store(
     another (NotOwned). Without `create` an empty one in memory stands in for it: for commands that
     only read, and changes that an empty store refuses.
     """
-    if create or settings.home.exists():
+    with named_in_errors(settings.home, "folder"):
+        there = create or settings.home.exists()
+    if there:
         make_writable(settings.home)
     store = _connected(settings, token)
     try:
