@@ -39,6 +39,8 @@ def overview(app: AppState) -> dict[str, Any]:
     pages = _pages(app)
     with app.store.read() as connection:
         status = queries.status(connection)
+        history = list(_error_history(connection))
+        champion = status["champion"] and status["champion"]["model"]
         return {
             "model": None if served is None else served.name,
             "coverage": None
@@ -54,7 +56,8 @@ def overview(app: AppState) -> dict[str, Any]:
             "promotion_log_error": reloader.log_error,
             "shadow_error": app.shadow.error,
             "status": status,
-            "error_history": list(_error_history(connection)),
+            "error_history": history,
+            "champion_error": next((e for e in history[::-1] if e["model"] == champion), None),
             "promotions": queries.list_history(connection, ROWS),
             "runs": [_with_links(app, row, pages) for row in queries.list_runs(connection, ROWS)],
             "rollback_candidates": status["readiness"],
@@ -114,7 +117,7 @@ def _rollback(connection: Connection) -> dict[str, str]:
         target = registry.previous_champion(connection)
     except NoRollbackTarget as error:
         return {"target": "none", "message": str(error)}
-    return {"target": f"m{target}", "message": "housing rollback makes it champion"}
+    return {"target": f"m{target}", "message": "`housing rollback` makes it champion"}
 
 
 def _shadow(found: ShadowComparison) -> dict[str, Any]:

@@ -33,7 +33,7 @@ function show(data) {
   byId("errors").replaceChildren(...errorChart());
   byId("errors-hint").textContent = errorsHint();
   const state = { true: "ready", false: "NOT READY", null: "not checked" };
-  const unchecked = "The next run checks it, and housing readiness does so at once.";
+  const unchecked = "The next run checks it, and `housing readiness` does so at once.";
   const candidates = data.rollback_candidates.map((row) => ({
     ...row, state: state[row.ready], detail: row.ready === null ? unchecked : row.detail,
     copy: row.onnx_ready === null ? row.onnx_detail : state[row.onnx_ready],
@@ -50,7 +50,7 @@ function show(data) {
       models: "", day: "Day", rows: "Predictions", mean: "Mean difference", quantiles: "Median / 90 % / maximum", share_above: "Shadow higher", share_outside: "Outside the interval",
     }, "There is no shadow. HOUSING_SERVE__SHADOW chooses one."],
     promotions: [data.promotions, {
-      seq: "", operation: "Operation", from: "From", to: "To", at: "Time", actor: "By", reason: "Reason",
+      seq: "", operation: "Operation", from: "From", to: "To", blocks: "Blocks", at: "Time", actor: "By", reason: "Reason",
     }, "Nothing has been promoted yet."],
   };
   for (const [id, parts] of Object.entries(tables)) byId(id).replaceChildren(table(...parts));
@@ -91,20 +91,21 @@ function alarms(data) {
 }
 
 const tile = (title, value, ...below) => make("div", { class: "tile" },
-  make("span", {}, title), make("strong", {}, value || "\u2013"), make("span", {}, ...below.map((part) => part || "")));
+  make("span", {}, title), make("strong", {}, value || "\u2013"), make("span", {}, ...below.flatMap((part) => typeof part === "string" ? prose(part) : part || "")));
 
 const date = (text) => make("span", { class: "keep" }, day(text));
 
 function tiles(data) {
   const { blocks, champion, dataset, last_nightly_run: run } = data.status;
-  const last = data.error_history.at(-1);
+  const last = data.champion_error;
+  const metric = (last ?? data.error_history.at(-1))?.metric ?? "RMSE";
   const corrected = last && last.corrected;
   const isCurrent = !champion || champion.model === data.model;
   const { coverage, rollback } = data;
   return [
     tile("Champion", champion && champion.model, ...(champion ? [`${champion.family}, since `, date(champion.since)] : [])),
     tile("Model of this server", data.model, data.reload_error ? "cannot load the champion" : isCurrent ? "the champion" : `switching to ${champion.model}`),
-    tile(`Test error (${last ? last.metric : "RMSE"})`, last && (last.has_unit ? amount : plain)(last.value), last && `95 % interval ${error(last.lower)} to ${error(last.upper)}`),
+    tile(`Test error (${metric})`, last && (last.has_unit ? amount : plain)(last.value), last && `95 % interval ${error(last.lower)} to ${error(last.upper)}`),
     tile("Test error without selection bias", corrected && (last.has_unit ? amount : plain)(corrected.value), corrected && `95 % interval ${error(corrected.lower)} to ${error(corrected.upper)}; ${corrected.rows.toLocaleString("en-US")} rows: ${corrected.source}`),
     tile("Interval coverage", coverage && percent(coverage.value, 1), coverage && `of ${coverage.rows.toLocaleString("en-US")} test ${words.rows}; ${percent(coverage.nominal)} nominal`),
     tile("Dataset", dataset && dataset.dataset, dataset && dataset.rows !== null ? `${dataset.rows.toLocaleString("en-US")} ${words.rows}` : ""),
@@ -125,7 +126,7 @@ function table(rows, columns, none) {
 
 function cell(value, name, title) {
   const isDate = /_at$|^at$/.test(name);
-  const children = Array.isArray(value) ? value.flatMap((each) => [each, " "]) : [isDate ? day(value ?? null) : String(value ?? "")];
+  const children = Array.isArray(value) ? value.flatMap((each) => [each, " "]) : isDate ? [day(value ?? null)] : prose(String(value ?? ""));
   const isWords = ["message", "detail", "reason", "links"].includes(name);
   const attributes = { class: [isWords ? "" : "keep", COLOURS[value]].filter(Boolean).join(" ") || null };
   return title ? make("td", { ...attributes, "data-label": isWords || name === "result" ? null : title }, ...children)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from housing.inference.loaded_model import load
-from housing.pipeline import rollback_readiness
+from housing.pipeline import promote, rollback_readiness
 from housing.serving import shadow
 from housing.store.database.engine import Store
 from housing.store.runs import runs
@@ -34,6 +34,20 @@ def test_each_rollback_candidate_has_the_result_of_its_check(
         assert after["m1"]["ready"] is False
         assert after["m1"]["detail"]
         assert after["m2"]["checked_at"]
+
+
+def test_the_test_error_is_that_of_the_champion_also_after_a_rollback(
+    own_home: Path, own_store: Store
+) -> None:
+    with only_settings(own_home) as settings, running(settings) as client:
+        before = client.get("/dashboard/data").json()
+        assert before["champion_error"] == before["error_history"][-1]
+        assert before["champion_error"]["model"] == "m2"
+        promote.roll_back(own_store, None, "complaints")
+        after = client.get("/dashboard/data").json()
+    assert after["status"]["champion"]["model"] == "m1"
+    assert after["champion_error"] == after["error_history"][0]
+    assert after["champion_error"]["model"] == "m1"
 
 
 def test_the_shadow_is_compared_with_the_champion(own_home: Path, own_store: Store) -> None:
