@@ -123,7 +123,8 @@ class RollbackPlan:
         first = f"b{next(iter(self.entered))}"
         command = f"housing block {first} --reason TEXT" if done else f"--batch {first}"
         return (
-            f"The dataset of m{self.from_model} has what m{self.to_model}'s lacks: {shown}{more}; "
+            f"The dataset of m{self.from_model} has batches that m{self.to_model}'s lacks: "
+            f"{shown}{more}; "
             f"`{command}` blocks every model that was trained on it as well."
         )
 

@@ -177,7 +177,8 @@ def _will(found: StoredWork, version: int, status: str | None, approval: bool) -
         return f"does nothing: {name} is the model of the rows of v{version}"
     if found.block_reason:
         return (
-            f"promotes nothing: of the rows of v{version} it has {name}, and {found.block_reason}"
+            f"promotes nothing: {name} is the model of the rows of v{version}, and "
+            f"{found.block_reason}"
         )
     if found.verdict is None:
         return f"judges the stored {name} against {against}, without a search"

@@ -48,7 +48,10 @@ def test_rollback_shows_its_plan_and_asks_for_confirmation_at_a_terminal(
     assert json.loads(copied("champion", "--json").stdout)["to"] == "m2"
     done = copied("rollback", "--yes", "--reason", "worse in the field")
     assert "m1 is champion again instead of m2" in done.stdout
-    changed, suggested = done.stdout.index("m1 is champion"), done.stdout.index("m2 has what m1's")
+    changed, suggested = (
+        done.stdout.index("m1 is champion"),
+        done.stdout.index("m2 has batches that m1's"),
+    )
     assert changed < suggested
     assert "`housing block b2 --reason TEXT` blocks every model" in done.stdout
     assert "Without new rows the next run searches again on v2" in done.stdout

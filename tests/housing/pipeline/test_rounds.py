@@ -152,7 +152,7 @@ def test_a_model_with_the_recipe_of_a_blocked_one_is_not_promoted_until_it_is_un
     assert plain_run().champion == 5
     plan = _back(five, None)
     assert (plan.to_model, plan.from_model) == (1, 5)
-    assert "promotes nothing: of the rows of v5 it has m5, and m5 is blocked" in plan.next_run
+    assert "promotes nothing: m5 is the model of the rows of v5, and m5 is blocked" in plan.next_run
     idle = plain_run()
     assert idle.outcome == "nothing new"
     assert "(m5 against m1, blocked)" in idle.message
