@@ -1,5 +1,6 @@
 """`housing retrain`: runs the flow with progress bars and prints the verdict."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from rich.table import Column
 from deployments import environment
 from deployments.cli.output import bare_table, coloured, console, emit_json, messages, warn
 from deployments.cli.store import opened
-from deployments.processes.prefect_server import temporary_prefect_server
+from deployments.processes.prefect_server import ServerUnavailable, temporary_prefect_server
 from housing import progress
 from housing.errors import SettingsInvalid
 from housing.settings import PREFIX, Settings, load_settings
@@ -51,6 +52,7 @@ def nightly_flow(
         progress.report("start", 0, 0, "loading Prefect and its server")
         with opened(create=True, banner=False):
             pass  # report problems of the store before the server has started
+        from httpx import HTTPError
         from prefect.flow_engine import run_flow
         from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
@@ -63,12 +65,19 @@ def nightly_flow(
         progress.report("start", 1, 1)
 
         def run() -> Any:
-            started = _deployed_run(chosen) if deployed and server is None else None
-            # A deployment's run without heartbeats counts as dead; stopping them takes a second.
-            every = None if started is None else HEARTBEAT_SECONDS
-            with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: every}):
-                state: Any = run_flow(nightly, started, given, return_type="state")
-                return state.result(raise_on_failure=False)
+            try:
+                started = _deployed_run(chosen) if deployed and server is None else None
+                # A deployment's run without heartbeats counts as dead; ending them takes a second.
+                every = None if started is None else HEARTBEAT_SECONDS
+                with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: every}):
+                    state: Any = run_flow(nightly, started, given, return_type="state")
+                    return state.result(raise_on_failure=False)
+            except HTTPError as error:
+                raise ServerUnavailable(
+                    url=os.environ["PREFECT_API_URL"],
+                    why=str(error) or type(error).__name__,
+                    next_step="Start it again, or leave it; then `housing retrain` continues.",
+                ) from error
 
         yield run
         progress.report("stop", 0, 0, "the Prefect server")

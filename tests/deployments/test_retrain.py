@@ -1,7 +1,10 @@
 """`housing retrain` as a process: a temporary server, exit codes, what bad requests get."""
 
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
@@ -51,6 +54,39 @@ def test_retrain_uses_a_running_server(
     ran = command("retrain", "--json", **prefect_server.client, **QUICK)
     assert ran.returncode in (0, 3), ran.stderr
     assert not (tmp_path / "home" / "prefect" / "server.log").exists()
+
+
+ENDING = """
+from http.server import BaseHTTPRequestHandler, HTTPServer
+import os, threading
+from deployments.cli.retrain import nightly_flow
+from deployments.processes.prefect_server import ServerUnavailable
+from housing.settings import load_settings
+
+class Healthy(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+server = HTTPServer(("127.0.0.1", 0), Healthy)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{server.server_port}/api"
+with nightly_flow(load_settings(), {}, deployed=True) as nightly:
+    server.shutdown()
+    server.server_close()
+    try:
+        nightly()
+    except ServerUnavailable as error:
+        print(error)
+"""
+
+
+def test_a_server_that_ends_while_the_command_starts_is_named(tmp_path: Path) -> None:
+    environment = {**os.environ, "HOUSING_HOME": str(tmp_path / "home")}
+    program = [sys.executable, "-c", ENDING]
+    ran = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
+    assert "http://127.0.0.1:" in ran.stdout, ran.stderr
+    assert "then `housing retrain` continues" in ran.stdout
 
 
 @pytest.fixture
