@@ -410,7 +410,9 @@ def _fault(item: Any) -> str:
     name = PREFIX + "__".join(str(part) for part in item["loc"]).upper()
     if item["type"] in ("model_type", "dict_type"):
         return f"{name} is a group of settings; set its parts, each as {name}__PART."
-    shown = "" if is_secret(item["loc"]) else f" (it is {item['input']!r})"
+    given = item["input"]
+    given = ",".join(map(str, given)) if isinstance(given, tuple) else given  # as it is written
+    shown = "" if is_secret(item["loc"]) else f" (it is {given!r})"
     return f"{name}: {item['msg'].removeprefix('Value error, ')}{shown}"
 
 

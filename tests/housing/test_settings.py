@@ -184,7 +184,7 @@ def test_all_faults_are_named_at_once(environment):
         (
             "SOURCES__NAMES",
             "fax",
-            "there is no source fax; there are landing, sql, census, simulated",
+            "there is no source fax; there are landing, sql, census, simulated (it is 'fax')",
         ),
         ("SOURCES__NAMES", ",", "at least 1 item"),
         ("SCHEDULES__TIMEZONE", "Berlin", "'Berlin' is not a time zone such as Europe/Berlin"),
