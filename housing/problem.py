@@ -32,7 +32,7 @@ KM_PER_DEGREE = 111.2
 
 
 def significant(value: float, digits: int = 6) -> str:
-    """Up to so many significant digits."""
+    """At most this number of significant digits."""
     return f"{value:,.{digits}g}".replace("-", MINUS)
 
 

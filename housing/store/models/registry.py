@@ -1,8 +1,8 @@
 """Models, their evaluations, and changes of the champion.
 
 The promotion log is append-only and numbered without gaps. Writers queue (`engine.Store.write`), so
-the first wins; the primary key refuses whoever does not. A blob is durable before any row that
-refers to it.
+the first wins, and the primary key refuses the second. A blob is durable before any row that refers
+to it.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
