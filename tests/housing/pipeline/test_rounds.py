@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import pandas as pd
 import pytest
 import sqlalchemy as sa
@@ -10,13 +11,13 @@ from scipy.stats import randint
 
 from housing.errors import ModelBlocked
 from housing.pipeline import datasets as dataset_steps
-from housing.pipeline import evaluate, ingest, manual_promotion
+from housing.pipeline import ingest, manual_promotion
 from housing.pipeline.promote import RollbackPlan, RolledBack, plan_rollback, roll_back
 from housing.pipeline.run_context import NightlyParameters, start_run
 from housing.pipeline.skip_check import what_next
 from housing.records import RunResult
 from housing.settings import Settings, load_settings
-from housing.store.data import copies, datasets
+from housing.store.data import copies, datasets, near_duplicate_lookup
 from housing.store.data.segments import get_table, to_frame
 from housing.store.database.open import open_store
 from housing.store.database.tables import backup_copies, evaluations, models, searches
@@ -303,7 +304,7 @@ def test_a_veto_is_never_overridden(two: Settings, monkeypatch: pytest.MonkeyPat
         patch.setenv("HOUSING_GATE__THRESHOLDS__ARTIFACT_SIZE", "0.000001")
         refused("artifact-size")
     with monkeypatch.context() as patch:
-        patch.setattr(evaluate, "_near_duplicates", lambda *_: 3)
+        patch.setattr(near_duplicate_lookup, "leaking_rows", lambda *_: np.arange(9) < 3)
         refused("leak-proof")
     _spoil_golden(two, 3)
     monkeypatch.setenv("HOUSING_GATE__PREFLIGHT", "true")
