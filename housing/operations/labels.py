@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from housing.errors import FileUnreadable
-from housing.pipeline.ingest import ingest_by_hand, options, record_skipped_files
+from housing.pipeline.ingest import ingest_in_own_run, options, record_skipped_files
 from housing.pipeline.label_file import labels_of
 from housing.quality import parsing
 from housing.quality.table import RawTable, whole
@@ -103,4 +103,4 @@ def ingest_audit(store: Store, settings: Settings, files: list[Path]) -> IntakeS
     """Ingest rows that a person has labelled, as batches of the source `audit`."""
     source = Audited(Landing(options(settings), name=AUDIT, files=tuple(files)))
     parameters = {"files": [str(file) for file in files], "origin": AUDIT}
-    return ingest_by_hand(store, settings, source, parameters)
+    return ingest_in_own_run(store, settings, source, parameters)

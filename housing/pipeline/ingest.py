@@ -216,10 +216,10 @@ def ingest_files(
     With `again` also files with known content, if the dataset lacks a row of it.
     """
     source = Landing(options(settings), files=tuple(files), again=again)
-    return ingest_by_hand(store, settings, source, {"files": [str(file) for file in files]})
+    return ingest_in_own_run(store, settings, source, {"files": [str(file) for file in files]})
 
 
-def ingest_by_hand(
+def ingest_in_own_run(
     store: Store, settings: Settings, source: Source, parameters: dict[str, Any]
 ) -> IntakeSummary:
     """Ingest the deliveries of a source in a run of its own, which records the parameters."""

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
-from housing.errors import Corrupt
+from housing.errors import Corrupt, StoreUnavailable
 from housing.keys import KEY_COLUMN
 from housing.operations import backup, prune
 from housing.operations.heal import heal
@@ -155,6 +155,21 @@ def newest_pack(store):
     with store.read() as connection:
         newest = packed_batches.c.packed_at.desc()
         return connection.scalar(sa.select(packed_batches.c.pack).order_by(newest).limit(1))
+
+
+def test_a_pack_that_cannot_be_copied_to_the_backup_is_not_used(filled):
+    before, location = versions(filled), Path(filled.backup.url)
+    aside = location.rename(location.with_name("aside")) if location.exists() else None
+    location.touch()  # a file, where the disk should be mounted
+    with pytest.raises(StoreUnavailable, match="HOUSING_BACKUP_URL"):
+        packing.pack(filled)
+    assert newest_pack(filled) is None
+    for version, rows in before.items():
+        pd.testing.assert_frame_equal(datasets.read(filled, version), rows)
+    location.unlink()
+    if aside is not None:
+        aside.rename(location)
+    assert packing.pack(filled) == BATCHES
 
 
 def test_a_lost_pack_is_copied_back_before_the_next_backup(filled, districts, add_batch):
