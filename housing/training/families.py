@@ -31,6 +31,10 @@ def _missing(package: str) -> str:
     return ""
 
 
+def _small_cost(_parameters: Mapping[str, Any]) -> float:
+    return 0.1
+
+
 @dataclass(frozen=True)
 class ModelFamily:
     """A model family.
@@ -49,7 +53,7 @@ class ModelFamily:
     build: Callable[[int], Pipeline]
     explanation: str
     space: Mapping[str, Any] = field(default_factory=dict)
-    cost: Callable[[Mapping[str, Any]], float] = lambda _parameters: 0.1
+    cost: Callable[[Mapping[str, Any]], float] = _small_cost
     extra: str = ""
     trusted: tuple[str, ...] = ()
     most_rows: int = EVERY_ROW

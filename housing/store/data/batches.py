@@ -197,7 +197,8 @@ def get(connection: Connection, batch: int) -> Row[Any]:
 
 def discarded_as_copy(batch: Row[Any]) -> bool:
     """Whether a batch was discarded with the rows that it repeated, and not by a person."""
-    return bool(batch.status == "discarded" and not batch.reasons)
+    rows = batch.segment is not None  # a person may also discard an empty or rejected delivery
+    return bool(batch.status == "discarded" and rows and not batch.reasons)
 
 
 def any_simulated(connection: Connection, version: int) -> bool:

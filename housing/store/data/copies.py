@@ -108,8 +108,8 @@ def _kept_out(connection: Connection) -> dict[int, tuple[str, str]]:
         how = f"`housing dataset restore b{batch} --reason TEXT` restores it"
         found[batch] = "was withdrawn", how
     out = batch_table.c.status.in_(("quarantined", "discarded"))
-    query = sa.select(batch_table.c.id, batch_table.c.status, batch_table.c.reasons)
-    for row in connection.execute(query.where(out, batch_table.c.segment.is_not(None))):
+    query = sa.select(batch_table).where(out, batch_table.c.segment.is_not(None))
+    for row in connection.execute(query):
         if batches.discarded_as_copy(row):
             continue  # its rows are kept out with the batch that they repeat
         found[row.id] = "was discarded", ""

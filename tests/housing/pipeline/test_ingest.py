@@ -307,6 +307,8 @@ def test_a_file_in_another_unit_waits_for_a_person(
     assert ingest.ingest(store, settings, run=None).batches[1].status == "unchanged"
     batches.discard(store, 2)
     assert status(store) == []
+    again = ingest.ingest(store, settings, run=None).batches[1]
+    assert "which was discarded; `housing ingest --again" in again.message
 
 
 def test_a_file_mostly_in_another_unit_is_quarantined_and_the_column_named(

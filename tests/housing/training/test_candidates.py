@@ -1,3 +1,6 @@
+import pickle
+
+import joblib
 import numpy as np
 import pytest
 
@@ -24,6 +27,11 @@ def test_names_are_those_of_the_registry_and_each_is_explained(registry):
     for name, candidate in registry.items():
         assert candidate.name == name
         assert candidate.explanation
+
+
+def test_families_can_be_sent_to_another_process():
+    assert pickle.loads(pickle.dumps(FAMILIES)).keys() == FAMILIES.keys()
+    assert joblib.hash(BASELINES) == joblib.hash(pickle.loads(pickle.dumps(BASELINES)))
 
 
 @pytest.mark.parametrize("name", ALL)
