@@ -43,7 +43,7 @@ def to_onnx(model: Any, facts: Mapping[str, str] | None = None, *, in_range: boo
     except NoOnnxForm:
         raise
     except Exception as error:  # whatever a function of arrays raises that is given tensors
-        raise NoOnnxForm(f"{type(error).__name__}: {error}") from error
+        raise NoOnnxForm(why=f"{type(error).__name__}: {error}") from error
     data: bytes = graph.finished(result, OUTPUT, facts or {}).SerializeToString()
     return data
 

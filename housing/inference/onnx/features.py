@@ -42,12 +42,12 @@ def transformed(fitted: Any, values: Any) -> Any:
     for kind in type(fitted).__mro__:
         if kind in TRANSFORMERS:
             return TRANSFORMERS[kind](fitted, values)
-    raise NoOnnxForm(f"{type(fitted).__name__} has none")
+    raise NoOnnxForm(why=f"{type(fitted).__name__} has none")
 
 
 def _columns(fitted: ColumnTransformer, table: Columns) -> Any:
     if fitted.transformer_weights:
-        raise NoOnnxForm("a ColumnTransformer with weights has none")
+        raise NoOnnxForm(why="a ColumnTransformer with weights has none")
     parts = []
     for _, each, names in fitted.transformers_:
         names = [names] if isinstance(names, str) else list(names)
@@ -75,7 +75,7 @@ def _chain(fitted: Pipeline, values: Any) -> Any:
 
 def _union(fitted: FeatureUnion, values: Any) -> Any:
     if fitted.transformer_weights:
-        raise NoOnnxForm("a FeatureUnion with weights has none")
+        raise NoOnnxForm(why="a FeatureUnion with weights has none")
     parts = [
         transformed(each, values)
         for _, each in fitted.transformer_list
@@ -96,7 +96,7 @@ def _filled(fitted: SimpleImputer, values: Any) -> Any:
     known = np.asarray(fitted.statistics_)
     gap = fitted.missing_values
     if fitted.add_indicator or gap == gap or known.dtype.kind != "f" or np.isnan(known).any():
-        raise NoOnnxForm("a SimpleImputer of anything but numbers has none")
+        raise NoOnnxForm(why="a SimpleImputer of anything but numbers has none")
     return np.where(np.isnan(values), known, values)
 
 
@@ -108,7 +108,7 @@ def _standardised(fitted: StandardScaler, values: Any) -> Any:
 
 def _between(fitted: MinMaxScaler, values: Any) -> Any:
     if fitted.clip:
-        raise NoOnnxForm("a MinMaxScaler that clips has none")
+        raise NoOnnxForm(why="a MinMaxScaler that clips has none")
     return values * fitted.scale_ + fitted.min_
 
 
@@ -118,7 +118,7 @@ def _levels(encoder: Any) -> list[list[str]]:
 
 def _one_hot(fitted: OneHotEncoder, values: Any) -> Any:
     if fitted.handle_unknown != "ignore" or fitted.drop is not None or fitted.min_frequency:
-        raise NoOnnxForm("a OneHotEncoder that drops or joins categories has none")
+        raise NoOnnxForm(why="a OneHotEncoder that drops or joins categories has none")
     return np.hstack(
         [
             _equal(text, level).cast(DOUBLE)
@@ -130,7 +130,7 @@ def _one_hot(fitted: OneHotEncoder, values: Any) -> Any:
 
 def _numbered(fitted: OrdinalEncoder, values: Any) -> Any:
     if fitted.handle_unknown != "use_encoded_value" or fitted.min_frequency:
-        raise NoOnnxForm("an OrdinalEncoder that refuses or joins categories has none")
+        raise NoOnnxForm(why="an OrdinalEncoder that refuses or joins categories has none")
     found = []
     for text, levels in zip(values, _levels(fitted), strict=True):
         number: Any = float(fitted.unknown_value)
@@ -171,7 +171,7 @@ def _neighbours(fitted: NeighbourTransformer, values: Any, k: int) -> tuple[Any,
     """Standardised rows (rows, d + c), and of their k neighbours the distance and the number;
     `NeighbourTransformer._k_nearest` by brute force."""
     if len(fitted.rows_) < 2:
-        raise NoOnnxForm("a model of fewer than two distinct training rows has none")
+        raise NoOnnxForm(why="a model of fewer than two distinct training rows has none")
     own: Any = rounded(values)
     p, divisor = fitted.n_coordinates_, fitted.deviation_.copy()
     divisor[0] = 1.0
@@ -207,7 +207,7 @@ def _nearest_rows(fitted: KNNImputer, values: Any) -> Any:
     """Gaps filled with the mean of the nearest rows that have the value; distances over what both
     rows have (`sklearn.metrics.pairwise.nan_euclidean_distances`)."""
     if fitted.weights != "uniform" or fitted.metric != "nan_euclidean" or fitted.add_indicator:
-        raise NoOnnxForm("a KNNImputer with weights or a metric of its own has none")
+        raise NoOnnxForm(why="a KNNImputer with weights or a metric of its own has none")
     known, rows = ~fitted._mask_fit_X, fitted._fit_X
     has = (~np.isnan(values)).cast(DOUBLE)
     value = np.nan_to_num(values)

@@ -25,8 +25,7 @@ DOUBLE, FLOAT, INT64 = TensorProto.DOUBLE, TensorProto.FLOAT, TensorProto.INT64
 class NoOnnxForm(NotPossible):
     """A part of a model has no ONNX form."""
 
-    def __init__(self, why: str) -> None:
-        super().__init__(what="A model as ONNX", why=f"{why}.")
+    template = "A model as ONNX is refused: {why}."
 
 
 class Graph:
@@ -118,19 +117,19 @@ class Tensor(NDArrayOperatorsMixin):
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> "Tensor":
         form = _UFUNCS.get(ufunc)
         if method != "__call__" or options or form is None:
-            raise NoOnnxForm(f"numpy.{ufunc.__name__} has none here")
+            raise NoOnnxForm(why=f"numpy.{ufunc.__name__} has none here")
         found: Tensor = form(self.graph, *inputs)
         return found
 
     def __array_function__(self, function: Any, _types: Any, given: Any, options: Any) -> "Tensor":
         form = _FUNCTIONS.get(function)
         if form is None:
-            raise NoOnnxForm(f"numpy.{function.__name__} has none here")
+            raise NoOnnxForm(why=f"numpy.{function.__name__} has none here")
         found: Tensor = form(self.graph, *given, **options)
         return found
 
     def __array__(self, *_: Any, **__: Any) -> npt.NDArray[Any]:
-        raise NoOnnxForm("a value of each row is asked for while the graph is built")
+        raise NoOnnxForm(why="a value of each row is asked for while the graph is built")
 
     def __getitem__(self, where: Any) -> "Tensor":
         """Numbers, lists of numbers, slices and None, one an axis."""
@@ -160,7 +159,7 @@ class Tensor(NDArrayOperatorsMixin):
         if isinstance(which, slice) and size is not None:
             which = list(range(size))[which]
         if isinstance(which, slice | Tensor) or size is None:
-            raise NoOnnxForm("a choice among rows has none here")
+            raise NoOnnxForm(why="a choice among rows has none here")
         index = np.asarray(which, dtype=np.int64)
         index = np.where(index < 0, index + size, index).astype(np.int64)
         return self.graph.node("Gather", [self, index], (*before, *index.shape, *after), axis=axis)

@@ -41,7 +41,7 @@ def predicted(fitted: Any, values: Any) -> Any:
     for kind in type(fitted).__mro__:
         if form := MODELS.get(_name(kind)):
             return form(fitted, values)
-    raise NoOnnxForm(f"{type(fitted).__name__} has none")
+    raise NoOnnxForm(why=f"{type(fitted).__name__} has none")
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +98,7 @@ def _with_branch(tree: Tree) -> Tree:
 
 def _boosted(fitted: HistGradientBoostingRegressor, values: Any) -> Any:
     if fitted.is_categorical_ is not None:
-        raise NoOnnxForm("boosting that splits by categories has none")
+        raise NoOnnxForm(why="boosting that splits by categories has none")
     trees = []
     for (predictor,) in fitted._predictors:
         nodes = predictor.nodes
@@ -112,7 +112,7 @@ def _boosted(fitted: HistGradientBoostingRegressor, values: Any) -> Any:
         return raw
     if isinstance(fitted._loss.link, LogLink):
         return np.exp(raw)
-    raise NoOnnxForm(f"boosting with {type(fitted._loss.link).__name__} has none")
+    raise NoOnnxForm(why=f"boosting with {type(fitted._loss.link).__name__} has none")
 
 
 def _grown(estimators: Sequence[DecisionTreeRegressor], values: Any) -> Any:
@@ -131,7 +131,7 @@ def _light(fitted: Any, values: Any) -> Any:
     """LightGBM, whose own text has all digits of its numbers."""
     dumped = fitted.booster_.dump_model()
     if dumped["average_output"] or dumped["num_class"] != 1:
-        raise NoOnnxForm("LightGBM with averaged trees or classes has none")
+        raise NoOnnxForm(why="LightGBM with averaged trees or classes has none")
     return sum_of_trees([_read(each["tree_structure"]) for each in dumped["tree_info"]], values)
 
 
@@ -146,7 +146,7 @@ def _read(root: Any) -> Tree:
         if "leaf_value" not in node and (
             node["decision_type"] != "<=" or node["missing_type"] == "Zero"
         ):
-            raise NoOnnxForm("LightGBM with categories, or zeros as gaps, has none")
+            raise NoOnnxForm(why="LightGBM with categories, or zeros as gaps, has none")
     return Tree(
         leaf,
         np.array([node.get("split_feature", 0) for node in nodes], dtype=np.int64),
@@ -175,7 +175,9 @@ def _symmetric(fitted: Any, values: Any) -> Any:
         dumped = json.loads(written.read_text())
     described = dumped["features_info"]
     if described.get("categorical_features") or "oblivious_trees" not in dumped:
-        raise NoOnnxForm("CatBoost with categories, or with trees that are not symmetric, has none")
+        raise NoOnnxForm(
+            why="CatBoost with categories, or with trees that are not symmetric, has none"
+        )
     gap_left = [each["nan_value_treatment"] != "AsTrue" for each in described["float_features"]]
     trees = [_of_levels(each, gap_left) for each in dumped["oblivious_trees"]]
     scale, (bias,) = dumped["scale_and_bias"]
@@ -203,7 +205,7 @@ def _linear(fitted: Any, values: Any) -> Any:
 
 def _vectors(fitted: SVR, values: Any) -> Any:
     if fitted.kernel != "rbf":
-        raise NoOnnxForm(f"support vectors with the kernel {fitted.kernel} have none")
+        raise NoOnnxForm(why=f"support vectors with the kernel {fitted.kernel} have none")
     squares = squared_distances(values, fitted.support_vectors_)
     kernel: Any = np.exp(squares * -float(fitted._gamma))
     weights = np.asarray(fitted.dual_coef_, dtype=np.float64).T
@@ -212,7 +214,7 @@ def _vectors(fitted: SVR, values: Any) -> Any:
 
 def _nearest(fitted: KNeighborsRegressor, values: Any) -> Any:
     if fitted.effective_metric_ not in ("euclidean", "manhattan") or callable(fitted.weights):
-        raise NoOnnxForm(f"nearest rows by {fitted.effective_metric_} have none")
+        raise NoOnnxForm(why=f"nearest rows by {fitted.effective_metric_} have none")
     if fitted.effective_metric_ == "euclidean":
         found, index = smallest(squared_distances(values, fitted._fit_X), fitted.n_neighbors)
         distance: Any = np.sqrt(found)
@@ -252,12 +254,12 @@ def _of_other_target(fitted: TransformedTargetRegressor, values: Any) -> Any:
         if scale.inverse_func is None:
             return found
         return scale.inverse_func(found, **(scale.inv_kw_args or {}))
-    raise NoOnnxForm(f"a target scaled by {type(scale).__name__} has none")
+    raise NoOnnxForm(why=f"a target scaled by {type(scale).__name__} has none")
 
 
 def _mean(fitted: VotingRegressor, values: Any) -> Any:
     if fitted.weights is not None:
-        raise NoOnnxForm("a mean with weights has none")
+        raise NoOnnxForm(why="a mean with weights has none")
     total: Any = 0.0
     for each in fitted.estimators_:
         total = predicted(each, values) + total

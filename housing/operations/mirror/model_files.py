@@ -52,7 +52,7 @@ def _onnx(store: Store, model: Row[Any], golden: Any) -> bytes:
     data, again = as_onnx(fitted, model.id, golden[list(schema.FEATURES)])
     worst = worst_difference(again, schema.in_range(golden[PREDICTION].to_numpy()))
     if not worst <= TOLERANCE:
-        raise NoOnnxForm(f"it predicts otherwise, by {worst:.2g}")
+        raise NoOnnxForm(why=f"it predicts otherwise, by {worst:.2g}")
     return data
 
 
