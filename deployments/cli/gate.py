@@ -180,7 +180,8 @@ def verify(
     try:
         found = verified(file.read_bytes(), trusted)
     except OSError as error:
-        raise FileUnreadable(file=file, why=error.strerror or str(error)) from error
+        why = f"{error.strerror or error}. Name a file that `housing gate export` wrote"
+        raise FileUnreadable(file=file, why=why) from error
     code = 1 if found.mismatches else 0 if found.trusted else RunOutcome.INCONCLUSIVE.exit_code
     facts = {
         "run": found.content.get("run"),

@@ -78,7 +78,8 @@ def read_public_key(file: Path) -> str:
     try:
         key = load_pem_public_key(file.read_bytes())
     except (OSError, ValueError) as error:
-        raise FileUnreadable(file=file, why=f"no public key can be read ({error})") from error
+        why = f"no public key can be read ({error}). `housing gate key` prints ours"
+        raise FileUnreadable(file=file, why=why) from error
     if not isinstance(key, Ed25519PublicKey):
         raise FileUnreadable(file=file, why="it is no Ed25519 key. `housing gate key` prints ours")
     return key.public_bytes_raw().hex()

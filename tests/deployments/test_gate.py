@@ -137,7 +137,8 @@ def test_a_verdict_file_is_exported_and_verified(
     found = as_json(housing, "gate", "verify", file, "--public-key", "key.pem", code=1)
     assert "The signature is not that of the content" in found["mismatches"][0]
     assert not (tmp_path / "empty").exists()
-    refused(housing("gate", "verify", "none.json"), FileUnreadable, "No such file")
+    missing = "none.json: No such file or directory. Name a file that `housing gate export` wrote"
+    refused(housing("gate", "verify", "none.json"), FileUnreadable, missing)
     refused(housing("gate", "export", "r9"), UnknownId, "r9")
 
 
