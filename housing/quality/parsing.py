@@ -22,7 +22,7 @@ _DATE = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}"
     r"([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?)?$"
 )
-_BLANKS = " \t"
+BLANKS = " \t"
 """Allowed around a value. Any other white space, and every control character, is part of it: such a
 file is damaged, or was not written for this system."""
 
@@ -57,7 +57,7 @@ def mask_of(array: pa.ChunkedArray) -> Mask:
 
 def _words(text: pa.ChunkedArray) -> tuple[pa.ChunkedArray, Mask]:
     """Values without surrounding blanks, and which of them are missing."""
-    trimmed = pc.utf8_trim(text, characters=_BLANKS)
+    trimmed = pc.utf8_trim(text, characters=BLANKS)
     absent = pc.is_in(pc.utf8_lower(trimmed), value_set=pa.array(MISSING_WORDS, text.type))
     return trimmed, mask_of(pc.or_(absent, pc.is_null(text)))
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from housing.errors import FileUnreadable
+from housing.quality.parsing import BLANKS
 from housing.quality.rejections import TEXT_LENGTH
 from housing.quality.table import BrokenLine, LineUnit, RawTable
 from housing.schema import WORDING
@@ -139,7 +140,7 @@ class CsvTable:
         counts = pc.fill_null(pc.list_value_length(cells), -1).to_numpy()
         fits = counts == self._width
         bad = np.flatnonzero(~fits)
-        filled = pc.not_equal(pc.utf8_trim_whitespace(lines.take(bad)), "")
+        filled = pc.not_equal(pc.utf8_trim(lines.take(bad), BLANKS), "")
         bad = bad[filled.to_numpy(zero_copy_only=False)]  # a blank line is no row
         if len(bad) > most_broken:
             why = f"more than {MOST_BROKEN:,} lines cannot be split into the header's columns"

@@ -82,6 +82,16 @@ def test_lines_that_cannot_be_parsed_are_broken_and_the_others_keep_their_number
     assert raw.read == 4
 
 
+@pytest.mark.parametrize(
+    "character", [*"\x0b\x0c\x1c\x1d\x1e\x1f\x85\u2028\u2029\xa0\u3000"], ids=repr
+)
+def test_a_line_of_another_white_space_is_not_blank(character):
+    """Only blanks and tabs are ignored around a value, so only they make a blank line."""
+    raw = read(f"{HEADER}\n{ROW}\n{character}\n \t\n{ROW}\n")
+    assert (raw.lines.tolist(), raw.read) == ([2, 5], 3)
+    assert [(b.line, b.code, b.text) for b in raw.broken] == [(3, "fields", character)]
+
+
 def test_a_stray_quotation_mark_costs_its_own_line_only():
     raw = read(f'{HEADER}\n{ROW}\n"{ROW}\n\n{ROW}\n"x"y,{ROW}\n' + f"{ROW}\n" * 3)
     assert raw.lines.tolist() == [2, 5, 7, 8, 9]
@@ -184,12 +194,14 @@ def test_a_million_columns_are_refused():
     assert "names 2,000 columns, at most 1,000" in complaint(",".join(["x"] * 2_000))
 
 
-@given(st.lists(st.sampled_from([ROW, "", " ", "1,2", '"', f'"{ROW}', ROW + ',"', ",,,,,,,,,"])))
+@given(
+    st.lists(st.sampled_from([ROW, "", " ", "\f", "1,2", '"', f'"{ROW}', ROW + ',"', ",,,,,,,,,"]))
+)
 def test_every_line_is_a_row_or_broken_or_blank(lines):
     raw = read("\n".join([HEADER, *lines]) + "\n")
-    assert raw.read == sum(bool(line.strip()) for line in lines)
+    assert raw.read == sum(bool(line.strip(" ")) for line in lines)
     places = sorted([*raw.lines.tolist(), *(line.line for line in raw.broken)])
-    assert places == [at for at, line in enumerate(lines, start=2) if line.strip()]
+    assert places == [at for at, line in enumerate(lines, start=2) if line.strip(" ")]
 
 
 @given(st.binary(max_size=300))
