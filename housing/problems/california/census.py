@@ -20,12 +20,12 @@ from housing.errors import FileUnreadable, SourceUnavailable
 from housing.problems.california.options import CensusOptions
 from housing.problems.california.simulated.source import bootstrap
 from housing.records import BatchSummary
-from housing.sources.base import Delivery, IngestHistory, SourceOptions
+from housing.sources.base import Delivery, IngestHistory, SourceOptions, skipped
 from housing.sources.delimited import CsvTable
 from housing.sources.download import NotFetched, TimeLimits, fetch, store_file
-from housing.sources.files import load, shown
+from housing.sources.files import fingerprint, load, shell_word, shown
 from housing.sources.parquet import ParquetTable
-from housing.sources.table_file import FORMATS, FileTable
+from housing.sources.table_file import FORMATS, FileTable, is_table
 
 _BLOCK = 1 << 20  # bytes
 DIGEST = "8a3727f4cf54ac1a327f69b1d5b4db54c5834ea81c6e4efc0d163300022a685e"
@@ -48,12 +48,17 @@ class Census:
     homes: tuple[str, ...] = HOMES
 
     def deliveries(self, seen: IngestHistory) -> Iterator[Delivery | BatchSummary]:
-        """The reference table, once; SourceUnavailable where a named one cannot be read."""
+        """The reference table, once; SourceUnavailable where a named one cannot be read.
+
+        Once one is stored, another that is named is reported and not read.
+        """
         named = self.options.own("census", CensusOptions).table
         if seen.has_batch_of(self.name, real=bool(named)):
+            yield from self._other(named, seen)
             return
         if named:
-            yield self._delivery(*self._named(named))
+            name, _, content = self._named(named)
+            yield self._delivery(name, content)
             return
         try:
             content = self._public()
@@ -62,6 +67,25 @@ class Census:
             yield bootstrap(self.options, self.name, name)
         else:
             yield self._delivery("housing.csv", content)
+
+    def _other(self, named: str, seen: IngestHistory) -> Iterator[BatchSummary]:
+        """The table that the option names now, unless it is stored or cannot be read."""
+        if not named:
+            return
+        try:
+            name, path, content = self._named(named, cached=True)
+        except SourceUnavailable:  # e.g. deleted since: nothing is missing
+            return
+        digests = {hashlib.sha256(content).hexdigest(), fingerprint(path)[0]}
+        if any(map(seen.batch_with, digests)):
+            return
+        unpack = "" if is_table(path) else " (unpack it first)"
+        why = (
+            f"HOUSING_CENSUS names {name}, which is not read: another reference table is stored. "
+            f"`housing ingest {shell_word(path)}` adds its rows{unpack}; to use it instead of the "
+            "stored one, start over with an empty HOUSING_HOME."
+        )
+        yield skipped(self.name, name, "unreadable", why)
 
     def _delivery(self, name: str, content: bytes) -> Delivery:
         digest = hashlib.sha256(content).hexdigest()
@@ -88,12 +112,15 @@ class Census:
             reasons.append(f"{address} holds another table than the pinned one")
         raise NotFetched("; ".join(dict.fromkeys(reasons)))
 
-    def _named(self, where: str) -> tuple[str, bytes]:
-        """Name and content of the table that the option names."""
+    def _named(self, where: str, *, cached: bool = False) -> tuple[str, Path, bytes]:
+        """Name, file and content of the table that the option names.
+
+        With `cached` an address that was fetched before is not fetched again.
+        """
         parts = urlsplit(where)
         if parts.scheme in ("http", "https"):
             name = PurePosixPath(unquote(parts.path)).name or "housing.csv"
-            path = self._downloaded(where, name)
+            path = self._downloaded(where, name, cached=cached)
         elif "://" in where and parts.scheme != "file":
             raise _unavailable(f"addresses of the kind {parts.scheme}:// are not read")
         else:
@@ -104,15 +131,17 @@ class Census:
             raise _unavailable(f"there is no file {path}")
         try:
             content = bytes(load(path, self.options.limits))
-            return name, _member(name, content, self.options)
+            return name, path, _member(name, content, self.options)
         except FileUnreadable as error:
             raise _unavailable(str(error)) from error
 
-    def _downloaded(self, address: str, name: str) -> Path:
+    def _downloaded(self, address: str, name: str, *, cached: bool) -> Path:
         """The file behind a named address, in the cache folder under its own suffix."""
         suffix = next((s for s in (*FORMATS, *_TARS) if name.lower().endswith(s)), ".csv")
         mark = hashlib.sha256(address.encode()).hexdigest()[:12]
         path = self.options.cache_dir / f"named-{mark}{suffix}"
+        if cached and path.is_file():
+            return path
         try:
             store_file(path, self._fetch(address))
         except NotFetched as error:

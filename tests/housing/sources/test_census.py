@@ -14,6 +14,7 @@ from housing.problems.california.census import DIGEST, Census
 from housing.quality.rows import validate
 from housing.quality.table import whole
 from housing.sources.download import NotFetched, TimeLimits, fetch, store_file
+from housing.sources.landing import Landing
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -60,6 +61,40 @@ def test_a_named_file_is_delivered(options, seen, census_path):
     assert (delivery.name, delivery.digest, delivery.simulated) == ("housing.csv", DIGEST, False)
     result = validate(delivery.read(), delivery.name)
     assert (len(result.accepted), result.rejections, result.notes) == (20_640, (), ())
+
+
+def test_another_named_table_beside_the_stored_one_is_reported(options, seen, tmp_path, table):
+    stored, other, packed = tmp_path / "a.csv", tmp_path / "b.csv", tmp_path / "b.tgz"
+    stored.write_text(table)
+    other.write_text(table.rpartition("\n")[0].rpartition("\n")[0])
+    tarred(packed, "b.csv", other.read_bytes())
+    (delivery,) = Census(options(census=str(stored))).deliveries(seen)
+    seen.store(delivery)
+    seen.reference = True
+    for where in (stored, tmp_path / "deleted.csv"):
+        assert list(Census(options(census=str(where))).deliveries(seen)) == []
+    for where, unpack in ((other, ""), (packed, " (unpack it first)")):
+        (found,) = Census(options(census=str(where))).deliveries(seen)
+        assert (found.status, found.name) == ("unreadable", where.name)
+        assert f"HOUSING_CENSUS names {where.name}, which is not read" in found.message
+        assert f"`housing ingest {where}` adds its rows{unpack};" in found.message
+    (also,) = Landing(options(), files=(other,)).deliveries(seen)  # housing ingest b.csv
+    seen.store(also)
+    for where in (other, packed):
+        assert list(Census(options(census=str(where))).deliveries(seen)) == []
+
+
+def test_a_named_address_is_compared_without_fetching_it_again(options, seen, site, table):
+    folder, address = site
+    (folder / "a.csv").write_text(table)
+    (delivery,) = Census(options(census=address + "a.csv")).deliveries(seen)
+    seen.store(delivery)
+    seen.reference = True
+    (folder / "a.csv").unlink()
+    assert list(Census(options(census=address + "a.csv")).deliveries(seen)) == []
+    (folder / "b.csv").write_text(table[:-1])
+    (found,) = Census(options(census=address + "b.csv")).deliveries(seen)
+    assert "HOUSING_CENSUS names b.csv" in found.message
 
 
 def test_a_file_address_and_an_archive(options, seen, tmp_path, table):
