@@ -15,7 +15,7 @@ from housing.records import RunResult
 from housing.settings import Settings, load_settings
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
-from housing.store.models import registry
+from housing.store.models import promotion_log, registry
 
 T = TypeVar("T")
 HOUSING = (sys.executable, "-m", "deployments.cli.__main__")
@@ -51,7 +51,7 @@ def promoted(store: Store, settings: Settings, run: RunContext) -> RunResult:
     judged = evaluate(store, run, version, challenger, settings)
     promote.back_up(store, challenger)
     with store.read() as connection:
-        before = registry.champion(connection)
+        before = promotion_log.champion(connection)
     if before != challenger:
         change = registry.Change("promote", challenger, before, "benchmark", "benchmark")
         registry.change_champion(store, change)

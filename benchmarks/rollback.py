@@ -22,7 +22,7 @@ from housing.pipeline import promote
 from housing.settings import Settings, load_settings
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
-from housing.store.models import artifacts, blocks, registry
+from housing.store.models import artifacts, blocks, promotion_log, registry
 from housing.store.models.promotion_log import Authorship
 
 GOAL_MS = 200.0
@@ -54,7 +54,7 @@ def rollbacks(store: Store, number: int, commands: int) -> Rollbacks:
     """Go back and forth between the two champions."""
     found = Rollbacks()
     with store.read() as connection:
-        first, second = sorted(registry.former_champions(connection))
+        first, second = sorted(promotion_log.former_champions(connection))
         row = registry.model(connection, first)
 
     def again() -> float:
@@ -90,7 +90,7 @@ def drill(settings: Settings) -> dict[str, float]:
     shutil.copytree(settings.home / "keys", there.home / "keys")
     restored, done = timed(lambda: backup.restore(there))
     with open_store(there) as store, store.read() as connection:
-        assert registry.champion(connection) == done.champion
+        assert promotion_log.champion(connection) == done.champion
     return {
         "create_seconds": first,
         "create_again_seconds": second,

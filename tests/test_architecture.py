@@ -80,6 +80,16 @@ def test_only_the_settings_read_the_environment() -> None:
     assert readers == ["housing/schema.py", "housing/serve_options.py", "housing/settings.py"]
 
 
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_a_name_is_imported_from_the_module_that_defines_it(module: Path) -> None:
+    """No `from x import y as y`, which offers a name a second time."""
+    tree = ast.parse((ROOT / module).read_text())
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    assert not [
+        alias.name for node in imports for alias in node.names if alias.asname == alias.name
+    ]
+
+
 def test_the_nightly_flow_fits_on_one_screen() -> None:
     assert len((ROOT / "flows" / "nightly.py").read_text().splitlines()) <= 60
 

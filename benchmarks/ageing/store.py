@@ -38,7 +38,7 @@ from housing.store.data.segments import get_table, put_table
 from housing.store.database import tables
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
-from housing.store.models import artifacts, promotion_log, registry
+from housing.store.models import artifacts, promotion_log
 from housing.store.models.promotion_log import Authorship
 from housing.store.objects.recording import record_blob
 from housing.store.runs import runs
@@ -246,13 +246,13 @@ class _Nights:
                 artifact=digests["artifact"], golden=digests["golden"],
             )  # fmt: skip
             new.copy(tables.calibrations, model=model, training_index=digests["training_index"])
-            champion = registry.champion(connection)
+            champion = promotion_log.champion(connection)
             evaluation = new.copy(
                 tables.evaluations, key=secrets.token_hex(32), challenger=model,
                 champion=champion, predictions=digests["predictions"], **its,
             )  # fmt: skip
             new.copy(tables.run_steps, run=run)
-            head = registry.head(connection)
+            head = promotion_log.head(connection)
             if not blobs:
                 new.copy(
                     tables.dataset_profiles, version=version, digest=secrets.token_hex(32),

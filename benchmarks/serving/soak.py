@@ -24,7 +24,7 @@ from deployments.processes.prefect_server import free_port
 from housing import schema
 from housing.settings import load_settings
 from housing.store.database.open import open_store
-from housing.store.models import registry
+from housing.store.models import promotion_log, registry
 from housing.store.models.registry import Change
 
 EVERY = 2.0  # seconds
@@ -68,7 +68,7 @@ def _change(stop: Event) -> None:
     with open_store(load_settings()) as store:
         while not stop.wait(EVERY):
             with store.read() as connection:
-                current = registry.champion(connection)
+                current = promotion_log.champion(connection)
             to = 1 if current == 2 else 2
             operation = "rollback" if to == 1 else "promote"
             change = Change(operation, to, current, "soak", "soak")
@@ -113,7 +113,9 @@ async def _ask(port: int, request: bytes, until: float, answers: list[Answer]) -
 
 def _report(answers: list[Answer], memory: list[tuple[float, int]]) -> None:
     with open_store(load_settings()) as store, store.read() as connection:
-        lines = [x for x in registry.history(connection) if x.operation in ("promote", "rollback")]
+        lines = [
+            x for x in promotion_log.history(connection) if x.operation in ("promote", "rollback")
+        ]
     times = sorted((line.at.timestamp(), f"m{line.to_model}") for line in lines)
     began, ended = answers[0][0], answers[-1][1]
     changes = sum(began < at < ended for at, _ in times)

@@ -7,7 +7,7 @@ from housing.errors import FileUnreadable, NotPossible, StoreUnavailable
 from housing.inference.file_scoring import FileScore, kind_of, score
 from housing.inference.loaded_model import load
 from housing.store.database.engine import Store
-from housing.store.models import registry
+from housing.store.models import promotion_log
 
 
 def predict_file(store: Store, source: Path, target: Path, *, model: int | None) -> FileScore:
@@ -45,7 +45,7 @@ def predict_file(store: Store, source: Path, target: Path, *, model: int | None)
 
 def champion_of(store: Store, what: str = "Predicting") -> int:
     """The champion's id; NotPossible before the first promotion."""
-    champion = store.query(registry.champion)
+    champion = store.query(promotion_log.champion)
     if champion is None:
         raise NotPossible(what=what, why="there is no champion yet; `housing retrain` makes one.")
     return champion

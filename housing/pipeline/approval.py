@@ -21,7 +21,7 @@ from housing.settings import Settings
 from housing.store.database import ownership
 from housing.store.database.engine import Store
 from housing.store.database.tables import utc_now
-from housing.store.models import approvals, registry
+from housing.store.models import approvals, promotion_log, registry
 from housing.store.runs import outbox, runs
 
 
@@ -92,7 +92,7 @@ def decision_of(store: Store, run: int) -> ApprovalDecision | None:
     """The decision on a run's request; None where there was no request, or it is undecided."""
     with store.read() as connection:
         row = approvals.of_run(connection, run)
-        champion = registry.champion(connection)
+        champion = promotion_log.champion(connection)
     if row is None or (row.status == "pending" and row.expires_at > utc_now()):
         return None
     outcome = "expired" if row.status == "pending" else str(row.status)
@@ -113,7 +113,7 @@ def approve(store: Store, settings: Settings, run: int, reason: str) -> Approval
     row = _open(store, run, reason)
     model = row.challenger
     with store.read() as connection:
-        champion = registry.champion(connection)
+        champion = promotion_log.champion(connection)
         judged = from_row(registry.evaluation(connection, row.evaluation))
     if champion == model:
         message = f"m{model} is the champion already; r{run} changes nothing."
@@ -205,7 +205,7 @@ def _close(
     """Record a decision by which the champion stays."""
     with store.write() as connection:
         _decide(connection, row, status, reason, reevaluation)
-        champion = registry.champion(connection)
+        champion = promotion_log.champion(connection)
         done = ApprovalDecision(row.run, status, row.challenger, champion, message)
         _report(connection, store, row, done)
     outbox.deliver(store)

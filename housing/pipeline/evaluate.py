@@ -38,7 +38,7 @@ from housing.store.data import datasets, near_duplicate_lookup, profiles
 from housing.store.data.segments import put_frame
 from housing.store.database.engine import Store
 from housing.store.database.tables import blobs, evaluations, models, utc_now
-from housing.store.models import approvals, artifacts, blocks, onnx_copies, registry
+from housing.store.models import approvals, artifacts, blocks, onnx_copies, promotion_log, registry
 from housing.store.objects.recording import record_blob
 from housing.store.runs import runs
 from housing.training.fingerprints import fingerprints
@@ -91,7 +91,7 @@ def valid_evaluation(
         return None
     request = approvals.of_key(connection, key)
     approved = request is not None and request.status == "approved"
-    if approved and challenger in registry.former_champions(connection):
+    if approved and challenger in promotion_log.former_champions(connection):
         return None
     return row
 
@@ -120,7 +120,7 @@ def judge_against(
     """
     content = profiles.measured(store, version).content
     with store.read() as connection:
-        champion = registry.champion(connection)
+        champion = promotion_log.champion(connection)
         known = valid_evaluation(connection, challenger, champion, content, settings)
         block_reason = blocks.block_reason(connection, challenger)
         manual = runs.get(connection, run).kind in runs.MANUAL
@@ -233,11 +233,11 @@ def _former(
     """Former champions that are kept and were not rolled back, newest first."""
     if champion is None:
         return []
-    lines = registry.history(connection)
+    lines = promotion_log.history(connection)
     undone = {line.from_model for line in lines if line.operation == "rollback"}
     undone |= {line.blocked_model for line in lines}  # a rollback may undo several
     left_out = {champion, challenger, *undone}
-    ids = [m for m in registry.former_champions(connection) if m not in left_out]
+    ids = [m for m in promotion_log.former_champions(connection) if m not in left_out]
     kept = sa.select(models).join(blobs, blobs.c.digest == models.c.artifact)
     rows = connection.execute(kept.where(models.c.id.in_(ids), blobs.c.pruned_at.is_(None)))
     newest_first = sorted(rows, key=lambda row: ids.index(row.id))

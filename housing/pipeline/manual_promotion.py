@@ -22,7 +22,7 @@ from housing.settings import load_settings
 from housing.store.data import datasets
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
-from housing.store.models import approvals, registry
+from housing.store.models import approvals, promotion_log, registry
 from housing.store.runs import runs
 
 
@@ -85,7 +85,7 @@ def promote_model(model: int, reason: str, *, override: bool = False) -> ManualR
 def _must_be_judgeable(store: Store, model: int) -> None:
     with store.read() as connection:
         registry.must_have_bytes(connection, registry.model(connection, model))
-        if registry.champion(connection) == model:
+        if promotion_log.champion(connection) == model:
             raise NotPossible(what=f"Judging m{model}", why="it is the champion; name another.")
         datasets.must_have_active(connection)
 

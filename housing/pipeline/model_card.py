@@ -35,7 +35,7 @@ from housing.report.worth import worth
 from housing.settings import Settings, ValueSettings
 from housing.store.data import datasets
 from housing.store.database.engine import Store
-from housing.store.models import registry, searches
+from housing.store.models import promotion_log, registry, searches
 from housing.store.objects.pages import page_storage
 from housing.training.candidates import FAMILIES
 from housing.training.workers import one_thread
@@ -66,8 +66,8 @@ def collect(
     that are stored with its evaluation or, if there are none, by predicting again."""
     with store.read() as connection:
         row = registry.model(connection, model)
-        champion = registry.champion(connection)
-        former = registry.former_champions(connection)
+        champion = promotion_log.champion(connection)
+        former = promotion_log.former_champions(connection)
         trials = searches.trials_of(connection, row.search)
         plan = searches.get(connection, row.search).plan
         members = datasets.get(connection, row.version).batches

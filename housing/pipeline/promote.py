@@ -68,7 +68,7 @@ def promote(store: Store, run: RunContext, judged: JudgedEvaluation) -> int:
     ChampionChanged if it was judged against a champion that has been replaced since, ModelBlocked
     if its lineage was blocked meanwhile.
     """
-    newest = store.query(registry.head)
+    newest = store.query(promotion_log.head)
     if newest is not None and newest.to_model == judged.challenger:
         seq = int(newest.seq)  # a run that died after this step resumes
     else:
@@ -270,7 +270,7 @@ def _undone(
     connection: Connection, target: int | None, batch: int | None
 ) -> tuple[int | None, int, tuple[int, ...]]:
     """The champion, the one that replaces it, and all champions that this undoes."""
-    current = registry.champion(connection)
+    current = promotion_log.champion(connection)
     chosen = registry.previous_champion(connection) if target is None else target
     registry.model(connection, chosen)
     _must_be_former(connection, chosen, current)
@@ -300,7 +300,7 @@ def _must_be_former(connection: Connection, chosen: int, current: int | None) ->
     what = f"Rolling back to m{chosen}"
     if chosen == current:
         raise NotPossible(what=what, why="it is the champion; name another.")
-    if chosen not in registry.former_champions(connection):
+    if chosen not in promotion_log.former_champions(connection):
         why = "it was never champion; `housing history` lists those that were."
         raise NotPossible(what=what, why=why)
 

@@ -26,7 +26,7 @@ from housing.store.database import ownership
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
 from housing.store.database.tables import blobs
-from housing.store.models import artifacts, registry
+from housing.store.models import artifacts, promotion_log, registry
 from housing.store.runs import lease, outbox, runs
 from housing.training.candidates import FAMILIES
 
@@ -148,7 +148,7 @@ def _must_own_its_files(store: Store) -> None:
 def _must_have_the_key(store: Store) -> None:
     """KeyMissing or WrongKey where the champion cannot be loaded: a run would fail at its end."""
     with store.read() as connection:
-        champion = registry.champion(connection)
+        champion = promotion_log.champion(connection)
         if champion is None:
             return
         digest = registry.model(connection, champion).artifact
@@ -210,7 +210,7 @@ def finish_run(
     store: Store, run: RunContext, result: RunResult, alert: Message | None = None
 ) -> RunResult:
     """Record the outcome with its alert, and deliver it; returns the result with the champion."""
-    champion = store.query(registry.champion)
+    champion = store.query(promotion_log.champion)
     final = replace(result, champion=champion)
     facts = {name: value for name, value in asdict(final).items() if name != "run"}
     runs.finish(store, run.id, "completed", alert=alert, **facts)

@@ -55,9 +55,8 @@ def existing_verdict(store: Store, version: int, settings: Settings) -> JudgedEv
         return None
     content = profiles.measured(store, version).content
     with store.read() as connection:
-        found = stored(
-            connection, content, settings, registry.champion(connection), blocks.current(connection)
-        )
+        champion = promotion_log.champion(connection)
+        found = stored(connection, content, settings, champion, blocks.current(connection))
         if found.manual_entry is not None and found.challenger != found.champion:
             judged = from_row(registry.evaluation(connection, found.manual_entry.evaluation))
             return replace(judged, outcome="promoted by hand")
@@ -120,7 +119,7 @@ def _was_reported(connection: Connection, key: str) -> bool:
 def what_next(store: Store, settings: Settings) -> str:
     """What the next run will do without new rows."""
     with store.read() as connection:
-        champion, current_blocks = registry.champion(connection), blocks.current(connection)
+        champion, current_blocks = promotion_log.champion(connection), blocks.current(connection)
         return next_run(connection, settings, champion, current_blocks)
 
 

@@ -12,7 +12,7 @@ from housing.inference.loaded_model import LoadedModel, load
 from housing.serve_options import KEPT, ServeOptions
 from housing.store.database.engine import Store
 from housing.store.database.tables import utc_now
-from housing.store.models import registry
+from housing.store.models import promotion_log, registry
 
 log = logging.getLogger("housing")
 
@@ -46,7 +46,7 @@ class Shadow:
         try:
             if self._setting == KEPT:
                 with self._store.read() as connection:
-                    former = registry.former_champions(connection)
+                    former = promotion_log.former_champions(connection)
                     model = registry.newest_besides(connection, former)
             else:
                 model = int(self._setting.removeprefix("m"))

@@ -62,8 +62,8 @@ def _fields(row: Row[Any], *names: str) -> dict[str, Any]:
 
 def list_models(connection: Connection, limit: int | None = None) -> Rows:
     """All models ever registered."""
-    current = registry.champion(connection)
-    former = set(registry.former_champions(connection))
+    current = promotion_log.champion(connection)
+    former = set(promotion_log.former_champions(connection))
     query = sa.select(models).order_by(models.c.id.desc()).limit(limit)
     rows = connection.execute(query).all()
     errors = _errors(connection, rows)
@@ -229,7 +229,7 @@ def list_history(
 
     Entries about a `model`, if it is given.
     """
-    entries = (log_entry(row) for row in registry.history(connection, limit, model=model))
+    entries = (log_entry(row) for row in promotion_log.history(connection, limit, model=model))
     return [{**e, "from": None, "to": None} if e["blocks"] else e for e in entries]
 
 
@@ -265,7 +265,7 @@ def list_blocks(connection: Connection) -> Rows:
 
 def list_readiness(connection: Connection) -> Rows:
     """The last readiness check of each rollback target, newest first."""
-    models = retention.with_artifacts(connection, registry.former_champions(connection))
+    models = retention.with_artifacts(connection, promotion_log.former_champions(connection))
     known, reasons = (
         retention.readiness_by_model(connection),
         onnx_copies.reasons(connection, models),

@@ -8,7 +8,7 @@ import pytest
 
 from housing.store.database.engine import Store
 from housing.store.database.tables import approvals, utc_now
-from housing.store.models import registry
+from housing.store.models import promotion_log
 from tests.browser.ui import Ui
 from tests.fixtures.housing_up import until
 from tests.fixtures.small_settings import landing_rows
@@ -41,7 +41,7 @@ def _asks(ui: Ui, day: int, rows: int = 600) -> dict[str, Any]:
 
 def _history(store: Store) -> list[Any]:
     with store.read() as connection:
-        return list(registry.history(connection))
+        return list(promotion_log.history(connection))
 
 
 @pytest.mark.slow  # tests/flows/test_beside.py rejects without a browser

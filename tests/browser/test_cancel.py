@@ -18,7 +18,7 @@ from housing.operations.doctor import examine
 from housing.settings import load_settings
 from housing.store.database.engine import Store
 from housing.store.database.tables import models
-from housing.store.models import registry
+from housing.store.models import promotion_log
 from housing.store.runs import lease, runs
 from tests.browser.ui import Ui
 from tests.fixtures.housing_up import until
@@ -160,7 +160,7 @@ def _told_to_end(pid: int) -> bool:
 
 def _champion(store: Store) -> int | None:
     with store.read() as connection:
-        return registry.champion(connection)
+        return promotion_log.champion(connection)
 
 
 def _whole(store: Store, run: dict[str, Any], before: int | None, step: str) -> None:

@@ -23,7 +23,7 @@ from housing.settings import load_settings
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
 from housing.store.database.tables import blobs, promotion_log, runs, searches
-from housing.store.models import registry
+from housing.store.models import promotion_log as promotions
 from tests.faults import disk as disks
 from tests.faults import trace
 from tests.faults.databases import Databases
@@ -368,7 +368,7 @@ def _broken(store: Store) -> list[str]:
         )
         if list(seqs) != list(range(1, len(seqs) + 1)):
             problems.append(f"the ledger has the numbers {seqs}")
-        registry.champion(connection)
+        promotions.champion(connection)
         live = sa.select(blobs.c.digest, blobs.c.suffix).where(blobs.c.pruned_at.is_(None))
         rows = connection.execute(live).all()
     for digest, suffix in rows:

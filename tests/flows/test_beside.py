@@ -23,7 +23,7 @@ from housing.store import queries
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
 from housing.store.database.tables import approvals, utc_now
-from housing.store.models import registry
+from housing.store.models import promotion_log
 from tests.fixtures.small_settings import landing_rows
 
 pytestmark = pytest.mark.prefect
@@ -38,7 +38,7 @@ def _land(settings: Settings, day: int) -> None:
 
 def _champion(settings: Settings) -> int | None:
     with open_store(settings) as store, store.read() as connection:
-        return registry.champion(connection)
+        return promotion_log.champion(connection)
 
 
 def test_a_person_rejects_and_approves(small: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from housing import progress
 from housing.settings import Settings
 from housing.store.database.open import open_store
 from housing.store.database.tables import runs
-from housing.store.models import registry
+from housing.store.models import promotion_log
 from housing.store.runs import lease
 from tasks.termination import stop_when_cancelled
 from tests.flows.test_nightly import land
@@ -57,7 +57,7 @@ def test_a_cancelled_run_promotes_nothing(
         state = flow(return_state=True)
     assert (state.type.value, state.name) == ("CANCELLED", "Cancelled"), state
     with open_store(small) as store, store.read() as connection:
-        assert registry.champion(connection) is None
+        assert promotion_log.champion(connection) is None
         row = connection.execute(sa.select(runs).order_by(runs.c.id.desc())).first()
         holder = lease.holder(connection)
     assert row is not None

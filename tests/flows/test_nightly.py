@@ -20,7 +20,7 @@ from housing.records import RunResult
 from housing.settings import Settings
 from housing.store import queries
 from housing.store.database.open import open_store
-from housing.store.models import registry
+from housing.store.models import promotion_log
 from tests.fixtures.small_settings import landing_rows
 
 pytestmark = pytest.mark.prefect
@@ -154,4 +154,4 @@ def test_parameters_are_checked_before_anything_runs(small: Settings) -> None:
         nightly({"n_trials": 0})
     with open_store(small) as store, store.read() as connection:
         assert queries.list_runs(connection) == []
-        assert registry.champion(connection) is None
+        assert promotion_log.champion(connection) is None

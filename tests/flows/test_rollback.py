@@ -8,7 +8,7 @@ from flows.nightly import nightly
 from housing.errors import NoRollbackTarget
 from housing.settings import Settings
 from housing.store.database.open import open_store
-from housing.store.models import registry
+from housing.store.models import promotion_log, registry
 from tests.fixtures.small_settings import landing_rows
 
 pytestmark = pytest.mark.prefect
@@ -35,7 +35,7 @@ def test_the_rollback_flow_undoes_the_last_promotion(small: Settings) -> None:
         said = "m1 is champion again instead of m2; blocked: m2"
         assert (state.name, state.message) == ("Rolled back", said)
         with store.read() as connection:
-            block, line, *_ = registry.history(connection)
+            block, line, *_ = promotion_log.history(connection)
     assert (block.operation, block.blocked_model, block.to_model) == ("block", 2, 1)
     assert (line.operation, line.from_model, line.to_model) == ("rollback", 2, 1)
     assert line.reason == "worse in the field"

@@ -29,7 +29,7 @@ from housing.store.database.engine import Store
 from housing.store.database.integrity import unsound
 from housing.store.database.open import open_store
 from housing.store.database.tables import blobs, models
-from housing.store.models import blocks, registry
+from housing.store.models import blocks, promotion_log, registry
 from housing.store.models.promotion_log import Authorship
 
 ROOT = Path(__file__).parents[2]
@@ -84,7 +84,7 @@ def _write(times: int, seed: int) -> None:
 
 def _promote(store: Store, settings: Settings, chance: random.Random) -> None:
     with store.read() as connection:
-        champion = registry.champion(connection)
+        champion = promotion_log.champion(connection)
         ids = connection.execute(sa.select(models.c.id)).scalars().all()
     new = chance.choice([id_ for id_ in ids if id_ != champion])
     registry.change_champion(store, registry.Change("promote", new, champion, "writer", "test"))
@@ -130,7 +130,7 @@ DECISIONS: dict[str, tuple[int, Decision]] = {
 def _race(settings: Settings, writers: int, times: int) -> Counter[str]:
     """Let them write; returns what was done, after all that must hold was checked."""
     with open_store(settings) as store, store.read() as connection:
-        before = registry.history(connection)
+        before = promotion_log.history(connection)
     code = f"from tests.integration.test_many_writers import _write; _write({times}, {{}})"
     running = [
         subprocess.Popen(
@@ -152,7 +152,7 @@ def _race(settings: Settings, writers: int, times: int) -> Counter[str]:
     with open_store(settings) as store:
         assert unsound(store) == []
         with store.read() as connection:
-            lines = registry.history(connection)
+            lines = promotion_log.history(connection)
             live = connection.execute(sa.select(blobs).where(blobs.c.pruned_at.is_(None))).all()
         written = Counter(line.operation for line in lines[: len(lines) - len(before)])
         by_hand = sum(line.operation == "block" and line.reason == BY_HAND for line in lines)

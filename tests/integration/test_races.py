@@ -21,7 +21,7 @@ from housing.store.database.engine import MAINTENANCE, WRITE_LOCK, Store, create
 from housing.store.database.integrity import unsound
 from housing.store.database.open import open_store
 from housing.store.database.tables import blobs, leases, runs, utc_now
-from housing.store.models import artifacts, registry, retention
+from housing.store.models import artifacts, promotion_log, registry, retention
 from housing.store.objects import deletion
 from housing.store.objects.blobs import name_of
 from tests.fixtures.pausing import AFTER_PUT, Paused, Point, run
@@ -316,7 +316,7 @@ def test_restored_while_the_empty_store_is_pruned(
     assert restorer.finish() == "done"
     assert files(there) > 0
     with open_store(there) as store, store.read() as connection:
-        assert registry.head(connection) is not None
+        assert promotion_log.head(connection) is not None
 
 
 # --- kill -9 --------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from sqlalchemy import make_url
 
 from housing.settings import Settings
 from housing.store.database.open import open_store
-from housing.store.models import registry
+from housing.store.models import promotion_log
 from tests.integration.test_many_writers import shared as shared
 
 pytestmark = [
@@ -194,7 +194,7 @@ def test_of_two_hosts_that_expect_the_same_champion_one_wins(
 ) -> None:
     hosts = [host("here"), host("there")]
     with open_store(shared) as store, store.read() as connection:
-        champion, seq = registry.champion(connection), registry.head(connection).seq
+        champion, seq = promotion_log.champion(connection), promotion_log.head(connection).seq
     wins = [0, 0]
     with ThreadPoolExecutor(2) as both:
         for round_ in range(20):
@@ -207,7 +207,7 @@ def test_of_two_hosts_that_expect_the_same_champion_one_wins(
     said = next(one["said"] for one in found if "error" in one)
     assert f"m{champion}" in said
     with open_store(shared) as store, store.read() as connection:
-        lines = registry.history(connection)
+        lines = promotion_log.history(connection)
     assert [line.seq for line in reversed(lines)] == list(range(1, seq + 21))
     assert min(wins) > 0, "they did not meet"
 

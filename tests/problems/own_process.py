@@ -30,7 +30,7 @@ from housing.settings import Settings, load_settings
 from housing.store.data import datasets
 from housing.store.database.open import open_store
 from housing.store.database.tables import utc_now
-from housing.store.models import artifacts, registry
+from housing.store.models import artifacts, promotion_log, registry
 from housing.training.candidates import FAMILIES
 from housing.training.search_config import SearchPlan
 from tests.fixtures.api_client import answers
@@ -115,7 +115,7 @@ def every_use(folder: Path) -> None:
     rows[[schema.ID_COLUMN, schema.TARGET]].to_csv(folder / "labels.csv", index=False)
     with open_store(settings) as store:
         with store.read() as connection:
-            champion = registry.champion(connection)
+            champion = promotion_log.champion(connection)
         assert champion is not None
         served, shadow = load(store, champion), load(store, 1)
         log = PredictionLog(store, settings.serve, shadow=lambda: shadow)

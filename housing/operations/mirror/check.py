@@ -17,7 +17,7 @@ from housing.operations.mirror.objects import ALIAS, READY, Objects
 from housing.schema import PROBLEM
 from housing.settings import Settings
 from housing.store.database.engine import Store
-from housing.store.models import registry
+from housing.store.models import promotion_log, registry
 from housing.store.runs import mirrored, runs
 
 
@@ -134,7 +134,7 @@ def _versions(objects: Objects, sent: Sequence[Any]) -> Iterator[str]:
             tags = content.version_tags(connection, objects.own, row)
         if names := _unlike(tags, values_of(found["model_version"].get("tags", ()))):
             yield f"The version of {known.ours} differs in {', '.join(names)}."
-    champion = objects.store.query(registry.champion)
+    champion = objects.store.query(promotion_log.champion)
     ours = {known.ours: known.theirs for known in sent}.get(f"m{champion}")
     if ours is not None:
         found = objects.server.find(

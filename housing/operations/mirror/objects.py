@@ -217,7 +217,7 @@ class Objects:
 
     def entry(self, row: Row[Any]) -> None:
         """An entry of the promotion log: the versions of the models that it is about."""
-        champions = self.store.query(registry.former_champions)
+        champions = self.store.query(promotion_log.former_champions)
         for model in {row.from_model, row.to_model, row.blocked_model}.intersection(champions):
             self.version(model)
         if row.operation == "restore":  # what was sent after the backup may have moved it

@@ -33,11 +33,7 @@ from housing.store.database.tables import (
     utc_now,
 )
 from housing.store.models import blocks
-from housing.store.models.promotion_log import Authorship, append, replaced_champions
-from housing.store.models.promotion_log import champion as champion
-from housing.store.models.promotion_log import former_champions as former_champions
-from housing.store.models.promotion_log import head as head
-from housing.store.models.promotion_log import history as history
+from housing.store.models.promotion_log import Authorship, append, head, replaced_champions
 from housing.store.objects.blobs import Blob
 from housing.store.objects.recording import record_blob
 

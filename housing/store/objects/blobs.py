@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 from housing.errors import Corrupt
 from housing.store.objects.filesystem import DurableFileSystem
-from housing.store.objects.filesystem import write_durably as write_durably
 
 
 @dataclass(frozen=True)

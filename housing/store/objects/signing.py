@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import SecretStr
 
 from housing.errors import KeyMissing, SignatureWrong, StoreUnavailable, WrongKey
-from housing.store.objects.blobs import write_durably
+from housing.store.objects.filesystem import write_durably
 
 LEAST_CHARACTERS = 32
 """Of a key; a made one has 64 hexadecimal digits."""

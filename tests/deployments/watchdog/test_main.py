@@ -21,7 +21,7 @@ from housing.settings import load_settings
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
 from housing.store.database.tables import approvals
-from housing.store.models import registry
+from housing.store.models import promotion_log, registry
 from housing.store.runs import runs
 from tests.deployments.conftest import Housing
 
@@ -62,7 +62,7 @@ def test_an_expired_approval_ends_in_both_stores_and_is_reported_once(
     settings = load_settings()
     run, theirs = asks(client, store)
     with store.read() as connection:
-        champion = registry.champion(connection)
+        champion = promotion_log.champion(connection)
     assert not [said for said in main.one_round(client, store, settings) if f"r{run}" in said]
     assert status(store, run) == ("pending", "awaiting approval")
     with store.write() as connection:
@@ -75,7 +75,7 @@ def test_an_expired_approval_ends_in_both_stores_and_is_reported_once(
     assert state is not None
     assert (state.name, state.is_completed()) == ("Expired", True)
     with store.read() as connection:
-        assert registry.champion(connection) == champion
+        assert promotion_log.champion(connection) == champion
     assert not [s for s in main.one_round(client, store, settings) if f"r{run}" in s], "once"
 
 

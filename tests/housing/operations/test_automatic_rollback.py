@@ -22,7 +22,7 @@ from housing.problems.california.simulated.scenarios import simulate
 from housing.records import Event
 from housing.settings import Settings
 from housing.store.database.engine import Store
-from housing.store.models import artifacts, registry
+from housing.store.models import artifacts, promotion_log, registry
 from housing.store.models.promotion_log import Authorship, append, head
 from housing.store.runs import monitor_windows
 from tests.housing.operations.test_monitor import _home, _land, _runs
@@ -38,7 +38,7 @@ def _dearer(frame: pd.DataFrame) -> pd.DataFrame:
 
 def champion(store: Store) -> int | None:
     with store.read() as connection:
-        return registry.champion(connection)
+        return promotion_log.champion(connection)
 
 
 def _about_error(sent: list[Message]) -> list[str]:
@@ -101,7 +101,7 @@ def test_a_worse_champion_is_rolled_back_once(
     assert [m.event for m in look.messages if m.event is Event.ROLLED_BACK]
     assert any("was rolled back to m1" in message.text for message in sent)
     with store.read() as connection:
-        assert "live error" in registry.history(connection)[1].reason
+        assert "live error" in promotion_log.history(connection)[1].reason
     looks = _runs(settings, store, _dearer, 3, first=40)
     assert champion(store) == 1, "what came by a rollback is not taken back"
     assert [look.rolled_back_to for look in looks] == [None] * 3

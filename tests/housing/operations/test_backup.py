@@ -31,7 +31,7 @@ from housing.store.database.engine import MAINTENANCE, Store
 from housing.store.database.open import open_for_restore, open_store
 from housing.store.database.ownership import MARK
 from housing.store.database.tables import blobs, utc_now
-from housing.store.models import artifacts, registry
+from housing.store.models import artifacts, promotion_log, registry
 from housing.store.objects.blobs import BlobStore
 from housing.store.runs import lease, runs
 from tests.fixtures.small_settings import contents
@@ -91,7 +91,7 @@ def test_a_snapshot_brings_everything_back_on_either_database(
     with open_store(there) as store:
         assert without_ledger_tail(store) == without_ledger_tail(original)
         with store.read() as connection:
-            line = registry.head(connection)
+            line = promotion_log.head(connection)
             model = registry.model(connection, 2)
             assert line is not None
             assert (line.operation, line.to_model) == ("restore", 2)
@@ -203,7 +203,7 @@ def test_one_flipped_bit_in_any_kind_of_file_is_found(
             path.write_bytes(whole)
             there = open_for_restore(elsewhere(tmp_path))
             with there as empty, empty.read() as connection:
-                assert registry.head(connection) is None, "half a restore"
+                assert promotion_log.head(connection) is None, "half a restore"
         assert backup.verify(store, settings).good
 
 
@@ -366,7 +366,7 @@ def test_an_encrypted_snapshot_is_unreadable_and_restores_its_key(
         snapshot = backup.create(store, settings)
         assert snapshot.encrypted
         assert backup.verify(store, settings).good
-        reason = registry.history(_reading(store))[0].reason
+        reason = promotion_log.history(_reading(store))[0].reason
     place = Path(settings.backup_url)
     files = [path for path in place.rglob("*") if path.is_file()]
     assert {path.name for path in files if path.suffix != ".enc"} == {MARK}

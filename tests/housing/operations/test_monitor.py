@@ -27,7 +27,7 @@ from housing.settings import Settings, load_settings
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
 from housing.store.database.tables import batches, monitor_windows, utc_now
-from housing.store.models import registry
+from housing.store.models import promotion_log
 from housing.store.runs import predictions
 from tests.housing.serving.conftest import only_settings
 
@@ -141,7 +141,7 @@ def test_a_live_error_beyond_its_limit_is_an_alarm(
         assert "prices above the predicted" in _alarms(look, "batches")
         assert any("above the predicted" in message.text for message in sent)
         with store.read() as connection:
-            assert registry.champion(connection) == 2
+            assert promotion_log.champion(connection) == 2
 
 
 def _answered(store: Store, frame: pd.DataFrame, model: int = 2) -> None:

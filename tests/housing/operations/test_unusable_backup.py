@@ -10,7 +10,7 @@ from housing.operations import backup, doctor
 from housing.settings import Settings, load_settings
 from housing.store.database.open import open_store
 from housing.store.database.tables import blobs, models, searches
-from housing.store.models import registry
+from housing.store.models import promotion_log
 from tests.fixtures.run_without_prefect import plain_run
 from tests.housing.conftest import Land
 
@@ -31,12 +31,12 @@ def test_the_model_of_the_first_run_is_backed_up_and_promoted_by_the_next(
     settings = load_settings()
     with open_store(settings) as store:
         with store.read() as connection:
-            assert registry.champion(connection) is None
+            assert promotion_log.champion(connection) is None
             trained = connection.execute(sa.select(models)).one()
         result = plain_run()
         assert (result.outcome, result.challenger) == ("promoted", trained.id)
         with store.read() as connection:
-            assert registry.champion(connection) == trained.id
+            assert promotion_log.champion(connection) == trained.id
             assert connection.execute(sa.select(models)).one() == trained, "not trained again"
             connection.execute(sa.select(searches)).one()
             data = sa.select(blobs).where(blobs.c.kind.in_(("model", "golden", "segment")))

@@ -19,6 +19,7 @@ from housing.store.database.engine import Store
 from housing.store.database.open import open_store
 from housing.store.database.tables import approvals, evaluations, promotion_log
 from housing.store.models import blocks, registry
+from housing.store.models import promotion_log as promotions
 from housing.store.models.promotion_log import Authorship
 from housing.store.runs import lease, outbox
 from tests.fixtures import dataset_operations
@@ -119,7 +120,7 @@ def test_approving_promotes_and_is_recorded(store: Store, run: RunContext, asked
     assert (decided.outcome, decided.champion) == ("approved", asked.challenger)
     assert champion(store) == asked.challenger
     with store.read() as connection:
-        line = registry.history(connection)[0]
+        line = promotions.history(connection)[0]
         assert queries.status(connection)["needs_a_person"] == []
     assert "approved: looks right" in line.reason
     assert (line.run, line.evaluation) == (run.id, asked.judged.evaluation)

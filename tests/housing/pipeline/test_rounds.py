@@ -65,7 +65,7 @@ def _crown(settings: Settings, model: int) -> None:
     """Make a model champion whatever the gate said: the tests are about what comes after."""
     with open_store(settings) as store:
         with store.read() as connection:
-            champion = registry.champion(connection)
+            champion = promotion_log.champion(connection)
         if champion != model:
             change = registry.Change("promote", model, champion, "test", "for the test")
             registry.change_champion(store, change)
@@ -89,7 +89,7 @@ def five(small: Settings, prepared_homes: PreparedHomes) -> Settings:
 
 def _champion(settings: Settings) -> int | None:
     with open_store(settings) as store, store.read() as connection:
-        return registry.champion(connection)
+        return promotion_log.champion(connection)
 
 
 def _count(settings: Settings, table: sa.Table) -> int:

@@ -47,6 +47,7 @@ from housing.store.database.tables import (
     trials,
 )
 from housing.store.models import artifacts, blocks, calibrations, registry, searches
+from housing.store.models import promotion_log as promotions
 from housing.store.models.promotion_log import Authorship
 from housing.store.runs import runs
 from housing.store.runs.predictions import PREDICTED
@@ -84,7 +85,7 @@ def run_pipeline(store: Store, run: RunContext, *, promoting: bool = True) -> Ra
 
 def champion(store: Store) -> int | None:
     with store.read() as connection:
-        return registry.champion(connection)
+        return promotions.champion(connection)
 
 
 def count(store: Store, table: sa.Table) -> int:

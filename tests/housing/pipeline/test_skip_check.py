@@ -15,7 +15,7 @@ from housing.settings import load_settings
 from housing.store.data import datasets, profiles
 from housing.store.database.engine import Store
 from housing.store.database.tables import evaluations
-from housing.store.models import registry
+from housing.store.models import promotion_log, registry
 from housing.store.runs import runs
 from tests.fixtures import dataset_operations
 from tests.fixtures.small_settings import landing_rows
@@ -134,7 +134,7 @@ def test_the_run_after_a_dry_run_promotes_without_a_search(
     again = run_pipeline(store, run)
     assert again.judged == ran.judged
     with store.read() as connection:
-        assert registry.champion(connection) == ran.challenger
+        assert promotion_log.champion(connection) == ran.challenger
         count = sa.select(sa.func.count()).select_from(evaluations)
         assert connection.execute(count).scalar_one() == 1
 

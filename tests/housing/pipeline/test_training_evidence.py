@@ -17,7 +17,7 @@ from housing.store.data import datasets
 from housing.store.data.segments import get_table
 from housing.store.database.engine import Store
 from housing.store.database.tables import evaluations
-from housing.store.models import artifacts, registry
+from housing.store.models import artifacts, promotion_log, registry
 from housing.store.models.searches import NESTED
 from tests.fixtures.small_settings import landing_rows
 from tests.housing.conftest import Land
@@ -90,7 +90,7 @@ def test_three_runs_carry_what_is_known_from_verdict_to_verdict(
             query = evaluations.update().where(evaluations.c.id == old.id)
             connection.execute(query.values(evidence=kept))
     with store.read() as connection:
-        champion_now = registry.champion(connection)
+        champion_now = promotion_log.champion(connection)
         before = training_evidence.standing(connection, champion_now, sa.true())
         assert before is not None
         assert (before.comparisons, before.training_rows) == (2, 0)

@@ -27,7 +27,7 @@ from housing.serving.response_models import (
     Readiness,
 )
 from housing.store.database.engine import Store
-from housing.store.models import artifacts, registry
+from housing.store.models import artifacts, promotion_log, registry
 from tests.housing.serving.conftest import until
 
 # Starlette leaves the temporary file of an unfinished form part to the garbage collector.
@@ -60,7 +60,7 @@ def test_answers_are_the_models_own_numbers(client: httpx.Client, own_store: Sto
     assert answer.status_code == 200, answer.text
     content = PredictionResponse.model_validate_json(answer.content)
     with own_store.read() as connection:
-        champion = registry.champion(connection)
+        champion = promotion_log.champion(connection)
         row = registry.model(connection, champion)
     fitted = artifacts.get_model(own_store, row.artifact)
     expected = fitted.predict(frame)

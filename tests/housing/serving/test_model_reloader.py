@@ -29,7 +29,7 @@ from tests.housing.serving.conftest import Started, only_settings, running, unti
 def make_champion(store: Store, model: int) -> None:
     """One more line of the ledger."""
     with store.read() as connection:
-        current = registry.champion(connection)
+        current = promotion_log.champion(connection)
     operation = "rollback" if current and model < current else "promote"
     registry.change_champion(store, Change(operation, model, current, "test@host", "test"))
 
@@ -205,7 +205,7 @@ def test_workers_agree_and_no_request_fails_while_champions_change(
                 make_champion(store, model)
                 time.sleep(1.5)
             with store.read() as connection:
-                lines = registry.history(connection)
+                lines = promotion_log.history(connection)
         stop.set()
         for thread in threads:
             thread.join()
@@ -244,7 +244,7 @@ def test_a_ledger_whose_clock_is_ahead_delays_no_switch(
             make_champion(own_store, target)
             monkeypatch.undo()
             with own_store.read() as connection:
-                written = registry.history(connection)[0].at
+                written = promotion_log.history(connection)[0].at
             assert abs(written - utc_now() - ahead) < timedelta(minutes=30)
             until(lambda t=target, c=client: c.get("/ready").json()["model"] == f"m{t}", 30)
 

@@ -108,15 +108,15 @@ def test_blocks_leave_the_champion_and_its_date(store, history):
     blocks.block(store, "m", first, WHY)
     blocks.unblock(store, "b", late, WHY)
     with store.read() as connection:
-        assert registry.champion(connection) == second
+        assert promotion_log.champion(connection) == second
         assert promotion_log.current(connection) == before
         assert promotion_log.current(connection, utc_now()) == before
         with pytest.raises(NoRollbackTarget, match=rf"are blocked: m{first} \(it was wrong\)"):
             registry.previous_champion(connection)
-        assert registry.former_champions(connection) == (second, first)
+        assert promotion_log.former_champions(connection) == (second, first)
         now = connection.execute(sa.text("SELECT model, since FROM current_champion")).one()
         blocked = connection.execute(sa.text("SELECT model, batch FROM current_blocks")).all()
-        seqs = [line.seq for line in registry.history(connection)]
+        seqs = [line.seq for line in promotion_log.history(connection)]
     assert now == since
     assert blocked == [(first, None)]
     assert seqs == [5, 4, 3, 2, 1]
@@ -153,7 +153,7 @@ def test_a_rollback_and_its_blocks_are_one_decision(store, history):
     seq = registry.change_champion(store, back)
     assert held(store) == ([second], [late])
     with store.read() as connection:
-        lines = registry.history(connection)
+        lines = promotion_log.history(connection)
     assert [(line.operation, line.seq) for line in lines[:3]] == [
         ("block", seq + 2),
         ("block", seq + 1),

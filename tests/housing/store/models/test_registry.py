@@ -55,7 +55,7 @@ def promote(store, model, expected, operation="promote"):
 
 def champion(store):
     with store.read() as connection:
-        return registry.champion(connection)
+        return promotions.champion(connection)
 
 
 def previous(store):
@@ -65,7 +65,7 @@ def previous(store):
 
 def sequence(store):
     with store.read() as connection:
-        return [line.seq for line in reversed(registry.history(connection))]
+        return [line.seq for line in reversed(promotions.history(connection))]
 
 
 # --- compare and swap -----------------------------------------------------------------------
@@ -74,8 +74,8 @@ def sequence(store):
 def test_there_is_no_champion_at_first(store):
     assert champion(store) is None
     with store.read() as connection:
-        assert registry.head(connection) is None
-        assert registry.former_champions(connection) == ()
+        assert promotions.head(connection) is None
+        assert promotions.former_champions(connection) == ()
 
 
 def test_a_promotion_records_the_champion_that_it_replaced(
@@ -87,7 +87,7 @@ def test_a_promotion_records_the_champion_that_it_replaced(
     change = Change("promote", second, first, "ann@host", "better by 2 %", evaluation=evaluation)
     assert registry.change_champion(store, change) == 2
     with store.read() as connection:
-        line = registry.head(connection)
+        line = promotions.head(connection)
         assert registry.evaluation(connection, evaluation).challenger == second
     assert (line.seq, line.operation, line.from_model, line.to_model) == (
         2, "promote", first, second,
@@ -167,7 +167,7 @@ def test_of_processes_with_the_same_expectation_one_wins(
 def test_an_entry_number_taken_despite_the_lock_is_not_taken_twice(store, contenders):
     """The primary key decides even between writers that do not share the lock."""
     rogue = {"operation": "promote", "actor": "x", "reason": "x", "at": sa.func.current_timestamp()}
-    before = registry.head
+    before = promotions.head
 
     def head_then_rogue(connection):
         found = before(connection)
@@ -312,7 +312,7 @@ def test_there_is_no_way_back_before_the_first_promotion(store):
 def test_former_champions_are_listed_once_newest_first(store, contenders):
     play(store, contenders, ["a", "b", "c", "<", "d"])
     with store.read() as connection:
-        former = registry.former_champions(connection)
+        former = promotions.former_champions(connection)
     a, b, c, d, _ = contenders
     assert former == (d, b, c, a)
 
@@ -320,14 +320,14 @@ def test_former_champions_are_listed_once_newest_first(store, contenders):
 def test_history_is_newest_first(store, contenders):
     play(store, contenders, ["a", "b", "c"])
     with store.read() as connection:
-        assert [line.seq for line in registry.history(connection)] == [3, 2, 1]
-        assert [line.seq for line in registry.history(connection, limit=2)] == [3, 2]
+        assert [line.seq for line in promotions.history(connection)] == [3, 2, 1]
+        assert [line.seq for line in promotions.history(connection, limit=2)] == [3, 2]
 
 
 def test_the_champion_of_any_instant_is_known(store, contenders):
     play(store, contenders, ["a", "b"])
     with store.read() as connection:
-        first, second = (line.at for line in reversed(registry.history(connection)))
+        first, second = (line.at for line in reversed(promotions.history(connection)))
         instants = (first - timedelta(seconds=1), first, second, second + timedelta(days=1))
         found = [promotions.current(connection, at) for at in instants]
     assert first < second

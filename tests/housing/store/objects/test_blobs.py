@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from housing.errors import BlobMissing, Corrupt, DiskFull, StoreUnavailable
-from housing.store.objects.blobs import BlobStore, name_of, write_durably
-from housing.store.objects.filesystem import write_page
+from housing.store.objects.blobs import BlobStore, name_of
+from housing.store.objects.filesystem import write_durably, write_page
 
 DATA = b"districts" * 100
 
