@@ -84,7 +84,7 @@ def drill(settings: Settings) -> dict[str, float]:
     with open_store(settings) as store:
         first, snapshot = timed(lambda: backup.create(store, settings))
         second, _ = timed(lambda: backup.create(store, settings))
-        tried, found = timed(lambda: backup.verify(store, settings))
+        tried, found = timed(lambda: backup.verify(store))
     assert found.good, found.problems
     there = load_settings(home=settings.home / "elsewhere", backup_url=settings.backup_url)
     shutil.copytree(settings.home / "keys", there.home / "keys")

@@ -53,7 +53,7 @@ def verify_backup(snapshot: str) -> VerificationResult:
     """Restore a snapshot into a temporary folder; Corrupt where that fails."""
     settings = load_settings()
     with open_store(settings) as store:
-        found = backup.verify(store, settings, snapshot)
+        found = backup.verify(store, snapshot)
     if not found.good:
         why = "; ".join(found.problems)
         text = f"The backup {found.id} cannot be restored: {why}"

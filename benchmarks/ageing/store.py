@@ -107,7 +107,7 @@ def make(home: Path, nights: int) -> None:
                 backup.create(store, settings)
             if night % 100 == 0:
                 print(f"  {night} nights", file=sys.stderr, flush=True)
-        backup.verify(store, settings)
+        backup.verify(store)
     done.write_text(str(nights))
 
 

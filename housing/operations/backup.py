@@ -127,7 +127,7 @@ def _consistent_dump(store: Store, id_: str) -> tuple[tuple[TableDump, ...], dic
                 raise
 
 
-def verify(store: Store, settings: Settings, snapshot: str | None = None) -> VerificationResult:
+def verify(store: Store, snapshot: str | None = None) -> VerificationResult:
     """Restore a backup (the newest for None) into a temporary folder, and record the problems.
 
     Signatures are checked with the signing key of this store.

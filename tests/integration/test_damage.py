@@ -100,7 +100,7 @@ def _each_blob(store: Store, flips: int, pages: int | None) -> Counter[str]:
 def _each_file_of_a_snapshot(store: Store, flips: int, pages: int | None) -> Counter[str]:
     settings, chance, done = load_settings(), random.Random(1), Counter[str]()
     cut = backup.create(store, settings)
-    assert backup.verify(store, settings).good
+    assert backup.verify(store).good
     for part in ("manifest.json", "promotion_log.parquet", "models.parquet", "split_sides.parquet"):
         path = Path(store.backup.at(f"snapshots/{cut.id}/{part}"))
         whole = path.read_bytes()
@@ -112,7 +112,7 @@ def _each_file_of_a_snapshot(store: Store, flips: int, pages: int | None) -> Cou
             done[part] += 1
         assert found_by_reader(lambda: _must_be_good(store, settings)), "the last damage of it"
         path.write_bytes(whole)
-    assert backup.verify(store, settings).good
+    assert backup.verify(store).good
     return done
 
 
@@ -124,7 +124,7 @@ def _read_part(store: Store, cut: str, part: str) -> None:
 
 
 def _must_be_good(store: Store, settings: Settings) -> None:
-    found = backup.verify(store, settings)
+    found = backup.verify(store)
     if not found.good:
         raise Corrupt(what="the backup", why="; ".join(found.problems))
 

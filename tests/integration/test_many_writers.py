@@ -163,7 +163,7 @@ def _race(settings: Settings, writers: int, times: int) -> Counter[str]:
         for row in live:
             store.blobs.get(row.digest, row.suffix)
         backup.create(store, settings)
-        assert backup.verify(store, settings).good
+        assert backup.verify(store).good
     return done
 
 

@@ -142,7 +142,7 @@ def take_over(settings: Settings, name: str) -> None:
 def every_snapshot_is_good(settings: Settings) -> None:
     with open_store(settings) as store:
         for id_ in snapshots.ids(store.backup):
-            assert backup.verify(store, settings, id_).problems == ()
+            assert backup.verify(store, id_).problems == ()
 
 
 # --- stored and not yet recorded, against prune ---------------------------------------------

@@ -163,7 +163,7 @@ def _all_is_there(settings: Settings) -> None:
             if row.pruned_at is None:
                 store.blobs.get(row.digest, row.suffix)
         for id_ in snapshots.ids(store.backup)[-3:]:
-            assert backup.verify(store, settings, id_).problems == ()
+            assert backup.verify(store, id_).problems == ()
 
 
 @pytest.mark.system

@@ -107,7 +107,7 @@ def must_own(store: Store, storage: BlobStore) -> str | None:
     if mark is None and (why := _unknown_files(store, storage)):
         mark = mark_of(storage)  # another process may have marked it and added files meanwhile
         if mark is None:
-            raise _refusal(store, storage, f"it has no file {MARK}, and {why}")
+            raise _refusal(storage, f"it has no file {MARK}, and {why}")
     if mark is None:
         return None
     _must_have_id(store, storage, mark)
@@ -140,7 +140,7 @@ def _must_have_id(store: Store, storage: DurableFileSystem, mark: str) -> None:
         )
     if known["id"] != found:
         new = "" if found else ", which is new"
-        raise _refusal(store, storage, f"it belongs to another database than {store.url}{new}")
+        raise _refusal(storage, f"it belongs to another database than {store.url}{new}")
 
 
 def _must_have_rows(
@@ -161,7 +161,7 @@ def _must_have_rows(
     )
 
 
-def _refusal(store: Store, storage: DurableFileSystem, why: str) -> NotOwned:
+def _refusal(storage: DurableFileSystem, why: str) -> NotOwned:
     return NotOwned(
         what=f"The {storage.role} {storage.url}",
         why=why,
@@ -182,7 +182,7 @@ def repair(store: Store, storage: BlobStore, *, take_over: bool = False) -> None
         must_own(store, storage)
         return
     if why := _unknown_files(store, storage, any_known=take_over):
-        raise _refusal(store, storage, why)
+        raise _refusal(storage, why)
     set_mark(storage, _mark(store))
 
 

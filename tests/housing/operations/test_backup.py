@@ -83,7 +83,7 @@ def test_a_snapshot_brings_everything_back_on_either_database(
     snapshot = backup.create(original, seen)
     assert snapshot.copied > 0
     assert not snapshot.encrypted
-    assert backup.verify(original, seen).good
+    assert backup.verify(original).good
     shutil.copytree(seen.home / "keys", tmp_path / "elsewhere" / "keys")
     there = elsewhere(tmp_path, database_url)
     done = backup.restore(there)
@@ -102,7 +102,7 @@ def test_a_snapshot_brings_everything_back_on_either_database(
             assert runs.start(connection, "nightly", {}) == 3
         again = backup.create(store, there)
         assert again.copied == 0
-        assert backup.verify(store, there, again.id).good
+        assert backup.verify(store, again.id).good
         assert snapshots.read(store.backup, again.id).database == store.engine.dialect.name
     back = load_settings(home=tmp_path / "back")
     shutil.copytree(seen.home / "keys", back.home / "keys")
@@ -117,7 +117,7 @@ def test_a_second_snapshot_costs_what_is_new(original: Store, seen: Settings) ->
     listed = backup.listing(original)
     assert [row["backup"] for row in listed] == sorted([first.id, second.id], reverse=True)
     assert {row["state"] for row in listed} == {"not tried"}
-    backup.verify(original, seen, first.id)
+    backup.verify(original, first.id)
     assert {r["backup"]: r["state"] for r in backup.listing(original)} == {
         first.id: "good",
         second.id: "not tried",
@@ -129,18 +129,18 @@ def test_a_copy_that_went_missing_is_copied_again(original: Store, seen: Setting
     victim = next(n for n in original.backup.names() if not n.startswith("snapshots/"))
     original.backup.remove(victim)
     assert backup.create(original, seen).copied > 0
-    assert backup.verify(original, seen).good
+    assert backup.verify(original).good
 
 
 def test_an_empty_store_has_a_good_backup_too(home: Path) -> None:
     settings = load_settings()
     with open_store(settings) as store:
         backup.create(store, settings)
-        found = backup.verify(store, settings)
+        found = backup.verify(store)
         assert (found.good, found.champion, found.blobs) == (True, None, 0)
     there = load_settings(home=home / "x", backup_url=settings.backup_url)
     with open_store(there) as store:
-        assert backup.verify(store, there).good  # looking at a backup is no use of the store
+        assert backup.verify(store).good  # looking at a backup is no use of the store
     assert backup.restore(there).champion is None
     assert backup.restore(there).blobs == 0
 
@@ -192,9 +192,9 @@ def test_one_flipped_bit_in_any_kind_of_file_is_found(
             flip(path, 7919 * (number + 1))
             if kind == "manifest":
                 with pytest.raises((Corrupt, BackupKeyWrong)):
-                    backup.verify(store, settings)
+                    backup.verify(store)
             else:
-                found = backup.verify(store, settings)
+                found = backup.verify(store)
                 assert not found.good, kind
                 assert path.stem.partition(".")[0] in found.problems[0], kind
                 assert backup.listing(store)[0]["state"] == "bad"
@@ -204,7 +204,7 @@ def test_one_flipped_bit_in_any_kind_of_file_is_found(
             there = open_for_restore(elsewhere(tmp_path))
             with there as empty, empty.read() as connection:
                 assert promotion_log.head(connection) is None, "half a restore"
-        assert backup.verify(store, settings).good
+        assert backup.verify(store).good
 
 
 @pytest.mark.system
@@ -236,9 +236,9 @@ def test_a_missing_file_is_found(original: Store, seen: Settings) -> None:
         path.unlink()
         if name.endswith("manifest.json"):
             with pytest.raises(UnknownId, match="housing backup list"):
-                backup.verify(original, seen)
+                backup.verify(original)
         else:
-            assert not backup.verify(original, seen).good
+            assert not backup.verify(original).good
         path.write_bytes(whole)
 
 
@@ -247,7 +247,7 @@ def test_a_database_that_is_not_sound_is_no_good_backup(original: Store, seen: S
         connection.exec_driver_sql("DROP TRIGGER promotion_log_refuses_DELETE")
         connection.exec_driver_sql("DELETE FROM promotion_log WHERE seq = 1")
     backup.create(original, seen)
-    found = backup.verify(original, seen)
+    found = backup.verify(original)
     assert found.problems == ("The promotion log goes from entry 0 to entry 2.",)
 
 
@@ -269,7 +269,7 @@ def test_a_snapshot_without_its_manifest_is_none(
             backup.create(original, seen)
     assert snapshots.ids(original.backup) == [good.id]
     assert len(snapshots.unfinished(original.backup)) == 1
-    assert backup.verify(original, seen).id == good.id
+    assert backup.verify(original).id == good.id
     assert backup.create(original, seen).id in snapshots.ids(original.backup)
 
 
@@ -299,7 +299,7 @@ def test_a_file_that_does_not_read_the_same_makes_no_backup(
                 backup.create(store, settings)
         assert snapshots.ids(store.backup) == [good.id]
         assert [row["backup"] for row in backup.listing(store)] == [good.id]
-        assert backup.verify(store, settings).id == good.id
+        assert backup.verify(store).id == good.id
 
 
 def test_a_backup_of_a_newer_release_is_left_alone(original: Store, seen: Settings) -> None:
@@ -308,7 +308,7 @@ def test_a_backup_of_a_newer_release_is_left_alone(original: Store, seen: Settin
     manifest = json.loads(path.read_text().partition("\n")[2])
     text = json.dumps({**manifest, "schema": "9999"}, sort_keys=True, indent=1)
     path.write_text(f"{snapshots.digest_of(text)}\n{text}\n")
-    assert "newer than this release" in backup.verify(original, seen).problems[0]
+    assert "newer than this release" in backup.verify(original).problems[0]
     with pytest.raises(SchemaTooNew):
         backup.restore(load_settings(home=seen.home / "other"))
 
@@ -365,7 +365,7 @@ def test_an_encrypted_snapshot_is_unreadable_and_restores_its_key(
     with open_store(settings) as store:
         snapshot = backup.create(store, settings)
         assert snapshot.encrypted
-        assert backup.verify(store, settings).good
+        assert backup.verify(store).good
         reason = promotion_log.history(_reading(store))[0].reason
     place = Path(settings.backup_url)
     files = [path for path in place.rglob("*") if path.is_file()]
@@ -414,7 +414,7 @@ def test_one_encrypted_file_cannot_stand_in_for_another(
         names = [f"snapshots/{snapshot.id}/promotion_log.parquet" for snapshot in (first, second)]
         old, new = (Path(store.backup.at(name)) for name in names)
         shutil.copyfile(old, new)
-        assert "not those that were sealed" in backup.verify(store, settings, second.id).problems[0]
+        assert "not those that were sealed" in backup.verify(store, second.id).problems[0]
 
 
 def test_a_restore_without_the_signing_key_succeeds_with_a_warning(
@@ -484,11 +484,11 @@ def test_cuts_in_an_object_store(
     with open_store(settings) as store:
         snapshot = backup.create(store, settings)
         assert backup.create(store, settings).copied == 0
-        assert backup.verify(store, settings, snapshot.id).good
+        assert backup.verify(store, snapshot.id).good
         victim = next(n for n in store.backup.names() if not n.startswith("snapshots/"))
         whole = store.backup.read(victim)
         store.backup.raw().write(victim + (".enc" if key else ""), b"damaged")
-        assert not backup.verify(store, settings, snapshot.id).good
+        assert not backup.verify(store, snapshot.id).good
         store.backup.write(victim, whole)
     shutil.copytree(seen.home / "keys", tmp_path / "elsewhere" / "keys")
     assert backup.restore(elsewhere(tmp_path), snapshot.id).champion == 2

@@ -33,7 +33,7 @@ def sound(original: Store, seen: Settings, monkeypatch: pytest.MonkeyPatch) -> S
     """
     monkeypatch.delitem(doctor.CHECKS, "readiness")
     backup.create(original, seen)
-    assert backup.verify(original, seen).good
+    assert backup.verify(original).good
     return original
 
 
@@ -186,7 +186,7 @@ def test_backups_that_are_old_untried_or_bad_are_named(
     second = backup.create(sound, seen)
     assert [(a, m) for a, _, m in findings(sound, seen)] == [("backup", "`housing backup verify`")]
     Path(sound.backup.at(f"snapshots/{second.id}/promotion_log.parquet")).unlink()
-    assert not backup.verify(sound, seen).good
+    assert not backup.verify(sound).good
     examined = doctor.examine(sound, seen)
     assert examined.damaged
     assert "cannot be restored" in next(f.what for f in examined.findings if f.area == "backup")
@@ -199,7 +199,7 @@ def test_every_backup_is_examined_and_the_named_command_repairs_it(
     """An older one too: the command that the finding names makes a whole backup."""
     (first,) = (row["backup"] for row in backup.listing(sound))
     backup.create(sound, seen)
-    assert backup.verify(sound, seen).good
+    assert backup.verify(sound).good
     row = _row(sound, "model")
     name = f"{row.digest[:2]}/{row.digest}.{row.suffix}"
     path = Path(sound.backup.at(f"snapshots/{first}/{file}" if "." in file else name))
@@ -214,14 +214,14 @@ def test_every_backup_is_examined_and_the_named_command_repairs_it(
     if "object" in file:
         verify = re.search(r"`housing backup verify (\S+)`", cure)
         assert verify is not None
-        (problem,) = backup.verify(sound, seen, verify[1]).problems
+        (problem,) = backup.verify(sound, verify[1]).problems
         assert "housing backup create" in problem
     third = backup.create(sound, seen)
-    assert backup.verify(sound, seen, third.id).good
+    assert backup.verify(sound, third.id).good
     if "." in file:
         shutil.rmtree(cure.rpartition(" ")[2])
     else:
-        assert backup.verify(sound, seen, verify[1]).good
+        assert backup.verify(sound, verify[1]).good
     assert findings(sound, seen) == []
 
 
@@ -247,7 +247,7 @@ def test_a_damaged_copy_made_by_a_promotion_is_found_and_the_next_backup_repairs
     (found,) = [f for f in examined.findings if blob.digest[:12] in f.what]
     assert (found.severity, found.fix) == ("damaged", "`housing backup create`")
     backup.create(original, seen)
-    assert backup.verify(original, seen).good
+    assert backup.verify(original).good
     assert not doctor.examine(original, seen).damaged
 
 
@@ -260,7 +260,7 @@ def test_a_backup_verifies_copies_that_were_not_verified_for_a_week(
         old = utc_now() - timedelta(days=8)
         connection.execute(backup_copies.update().values(verified_at=old))
     assert backup.create(sound, seen).copied == row.size
-    assert backup.verify(sound, seen).good
+    assert backup.verify(sound).good
     assert backup.create(sound, seen).copied == 0
     with sound.read() as connection:
         here = backup_copies.c.url == sound.backup.url

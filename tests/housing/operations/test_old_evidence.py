@@ -49,7 +49,7 @@ def test_pruned_predictions_are_not_reported_as_lost(
     after = backup.create(answered, seen)
     assert after.blobs == before.blobs - 1
     for snapshot in (before, after):
-        assert backup.verify(answered, seen, snapshot.id).problems == ()
+        assert backup.verify(answered, snapshot.id).problems == ()
     there = elsewhere(tmp_path, signing_key=answered.signer.key_to_keep())
     backup.restore(there, before.id)
     with open_store(there) as store:
@@ -84,7 +84,7 @@ def test_predictions_are_pruned_while_a_backup_is_made(
     monkeypatch.setattr(backup, "copy_new", copy_while_they_go)
     snapshot = backup.create(answered, seen)
     assert calls == [1, 0]
-    assert backup.verify(answered, seen, snapshot.id).problems == ()
+    assert backup.verify(answered, snapshot.id).problems == ()
 
 
 def test_a_missing_object_that_was_not_pruned_is_reported(answered: Store, seen: Settings) -> None:

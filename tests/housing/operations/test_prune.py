@@ -352,26 +352,26 @@ def test_old_backups_are_pruned_with_their_copies(
     monkeypatch.setenv("HOUSING_RETENTION__BACKUPS", "2")
     settings = load_settings()
     first, second, third = (backup.create(original, settings).id for _ in range(3))
-    assert backup.verify(original, settings, first).good
+    assert backup.verify(original, first).good
     before = len(list(original.backup.names()))
     later(29)
     assert prune.prune(original, settings).backups == 0
     later(91)
     done = prune.prune(original, settings)
     assert done.backups == 0, "the last good one stays, and the two latest"
-    assert backup.verify(original, settings, third).good
+    assert backup.verify(original, third).good
     assert prune.prune(original, settings).backups == 1
     left = [row["backup"] for row in backup.listing(original)]
     assert sorted(left) == sorted([second, third])
-    assert backup.verify(original, settings, second).good
+    assert backup.verify(original, second).good
     fourth, fifth = (backup.create(original, settings).id for _ in range(2))
-    assert backup.verify(original, settings, fifth).good
+    assert backup.verify(original, fifth).good
     done = prune.prune(original, settings)
     assert done.backups == 2
     assert done.copies == 6  # the challengers', which only the dropped backups had
     assert len(list(original.backup.names())) < before
     for id_ in (fourth, fifth):
-        assert backup.verify(original, settings, id_).good
+        assert backup.verify(original, id_).good
 
 
 def test_a_damaged_manifest_stops_the_sweep_of_copies(
@@ -433,7 +433,7 @@ def test_old_batches_are_packed_and_their_objects_go_a_day_later(
     assert pack in original.blobs.names()
     pd.testing.assert_frame_equal(datasets.read(original, 2), before)
     assert not doctor.examine(original, seen).damaged
-    assert backup.verify(original, seen).good
+    assert backup.verify(original).good
     shutil.copytree(seen.home / "keys", tmp_path / "elsewhere" / "keys")
     there = load_settings(home=tmp_path / "elsewhere")
     backup.restore(there)

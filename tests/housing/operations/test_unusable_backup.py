@@ -47,5 +47,5 @@ def test_the_model_of_the_first_run_is_backed_up_and_promoted_by_the_next(
                 row.digest, row.suffix
             )
         backup.create(store, settings)
-        assert backup.verify(store, settings).good
+        assert backup.verify(store).good
         assert not doctor.examine(store, settings).damaged

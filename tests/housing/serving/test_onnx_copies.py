@@ -140,7 +140,7 @@ def test_a_rollback_and_a_trial_restore_use_the_copy(own_home: Path, own_store: 
         _as_if_the_libraries_had_changed(own_store, model)
     with only_settings(own_home) as settings:
         backup.create(own_store, settings)
-        assert backup.verify(own_store, settings).problems == ()
+        assert backup.verify(own_store).problems == ()
     copy = _copy(own_store, 1).artifact
     Path(own_store.blobs.path(copy, artifacts.ONNX)).write_bytes(b"damaged")
     done = promote.roll_back(own_store, None, "test")
