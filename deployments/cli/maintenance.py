@@ -58,7 +58,7 @@ def verify(backup: CutArgument = None, as_json: AsJson = False) -> None:
     """
     from housing.operations.backup import verify as verify_backup
 
-    with opened() as (store, settings):
+    with opened() as (store, _):
         found = verify_backup(store, backup)
     replayed = "no champion yet" if found.champion is None else f"m{found.champion} replayed"
     text = f"{found.id} is good: {found.rows:,} rows, {found.blobs:,} objects, {replayed}."
