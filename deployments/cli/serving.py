@@ -1,5 +1,6 @@
 """Commands serve, predict, shadow and audit."""
 
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated
@@ -44,14 +45,16 @@ def serve(
 ) -> None:
     """Serve the prediction API and its pages until Ctrl-C; follows promotions without a restart."""
     settings = load_settings()
-    run_until_stopped(
-        settings,
-        port or settings.serve.port,
-        lambda text: console.print(escape(text)),
-        host=host,
-        workers=workers,
-        without_token=without_token,
-    )
+    with suppress(KeyboardInterrupt):
+        run_until_stopped(
+            settings,
+            port or settings.serve.port,
+            lambda text: console.print(escape(text)),
+            host=host,
+            workers=workers,
+            without_token=without_token,
+        )
+    console.print("The server has stopped.")
 
 
 @app.command()

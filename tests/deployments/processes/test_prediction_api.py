@@ -161,6 +161,9 @@ def test_ctrl_c_stops_the_server_cleanly(
         process.kill()
     assert "Traceback" not in output, output
     assert f"http://127.0.0.1:{port}" in output
+    assert output.endswith("The server has stopped.\n"), output
+    assert "continues" not in output
+    assert process.returncode == 0
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.1:{port}/health")
 
