@@ -176,7 +176,7 @@ def _recorded(store: Store, run: RunContext) -> Iterator[None]:
         outbox.deliver(store)
         raise
     except BaseException as error:  # Ctrl-C, or Prefect's signal of a cancellation
-        text = f"interrupted ({type(error).__name__}); the next run resumes where this one stopped"
+        text = f"{runs.interruption(error)}; the next run resumes where this one stopped"
         runs.finish(store, run.id, "cancelled", error=text)
         raise
 

@@ -271,4 +271,4 @@ def test_a_closed_terminal_stops_up_in_order_and_the_current_run_safely(
         assert not up.pids(part), f"the {part} stayed behind"
     newest = up.housing("runs")[0]
     assert newest["status"] == "cancelled"
-    assert "interrupted (TerminationSignal)" in up.housing("show", newest["run"])["error"]
+    assert "stopped by a signal;" in up.housing("show", newest["run"])["error"]

@@ -142,7 +142,7 @@ def test_the_run_after_an_interrupted_one_resumes_it(
     with open_home(home) as store, store.read() as connection:
         row = run_rows.get(connection, 1)
         assert row.status == "cancelled"
-        assert row.error.startswith("interrupted (KeyboardInterrupt)")
+        assert row.error.startswith("interrupted with Ctrl-C;")
     assert run(home, None) == 0
     with open_home(home) as store:
         assert contents(store) == undisturbed

@@ -91,6 +91,12 @@ def _end(connection: Connection) -> sa.ColumnElement[datetime]:
     return sa.case((runs.c.started_at > now, runs.c.started_at), else_=now)
 
 
+def interruption(error: BaseException) -> str:
+    """How a run was interrupted, for people."""
+    ctrl_c = isinstance(error, KeyboardInterrupt)
+    return "interrupted with Ctrl-C" if ctrl_c else "stopped by a signal"
+
+
 @contextmanager
 def recorded(store: Store, kind: str, parameters: dict[str, Any]) -> Iterator[int]:
     """Record a run that may overlap with others; it ends with the block, or by its exception.
@@ -104,9 +110,11 @@ def recorded(store: Store, kind: str, parameters: dict[str, Any]) -> Iterator[in
     try:
         with lease.heartbeat(store, token, name):
             yield run
+    except Exception as error:
+        finish(store, run, "failed", error=str(error) or type(error).__name__)
+        raise
     except BaseException as error:
-        status = "failed" if isinstance(error, Exception) else "cancelled"
-        finish(store, run, status, error=str(error) or type(error).__name__)
+        finish(store, run, "cancelled", error=f"{interruption(error)}.")
         raise
     finally:
         with store.write() as connection:

@@ -1,6 +1,9 @@
 """The frame of a run: run row, lease, and what is recorded when a run does not end well."""
 
+import signal
+
 import pytest
+from prefect.exceptions import TerminationSignal
 
 from housing.errors import LeaseLost, NothingToTrainOn, RunInProgress, SettingsInvalid
 from housing.pipeline.run_context import NightlyParameters, finish_run, start_run, step
@@ -37,11 +40,19 @@ def test_a_failed_run_records_its_error_and_releases_the_lease(
         pass
 
 
-def test_a_run_that_is_interrupted_is_cancelled(store: Store, small: Settings) -> None:
-    with pytest.raises(KeyboardInterrupt), start_run("nightly", NightlyParameters()) as run:
-        raise KeyboardInterrupt
+@pytest.mark.parametrize(
+    ("error", "how"),
+    [(KeyboardInterrupt, "interrupted with Ctrl-C"), (TerminationSignal, "stopped by a signal")],
+)
+def test_a_run_that_is_interrupted_is_cancelled(
+    store: Store, small: Settings, error: type[BaseException], how: str
+) -> None:
+    with pytest.raises(error), start_run("nightly", NightlyParameters()) as run:
+        raise error(signal.SIGTERM)
     with store.read() as connection:
-        assert runs.get(connection, run.id).status == "cancelled"
+        row = runs.get(connection, run.id)
+    assert row.status == "cancelled"
+    assert row.error == f"{how}; the next run resumes where this one stopped"
 
 
 def test_a_run_that_lost_its_lease_writes_nothing_more(store: Store, small: Settings) -> None:

@@ -68,6 +68,18 @@ def test_a_run_that_another_host_ends_did_not_end_before_it_began(store, monkeyp
         assert row.finished_at - row.started_at < timedelta(minutes=30)
 
 
+@pytest.mark.parametrize(
+    ("error", "how"),
+    [(KeyboardInterrupt, "interrupted with Ctrl-C."), (SystemExit, "stopped by a signal.")],
+)
+def test_an_interrupted_command_is_recorded_in_words(store, error, how):
+    with pytest.raises(error), runs.recorded(store, "ingest", {}) as run:
+        raise error
+    with store.read() as connection:
+        row = runs.get(connection, run)
+    assert (row.status, row.error) == ("cancelled", how)
+
+
 def test_a_run_that_was_refused_is_recorded_too(store):
     with store.write() as connection:
         run = runs.record_not_begun(connection, "nightly", {}, "refused", "another one runs")
