@@ -39,6 +39,16 @@ def _query(question: "Callable[[Connection], Any]") -> Any:
         return question(connection)
 
 
+def _locate_reports(rows: list[dict[str, Any]]) -> None:
+    """Reports of runs where they lie now: each was recorded where it lay then, on that machine."""
+    from housing.store.objects.pages import page_storage
+
+    pages = page_storage(load_settings())
+    for row in rows:
+        if row.get("report"):
+            row["report"] = pages.location(f"report-{row['run']}.html")
+
+
 @app.command()
 def status(as_json: AsJson = False) -> None:
     """Print champion, active dataset, last run and what needs a person."""
@@ -49,6 +59,7 @@ def status(as_json: AsJson = False) -> None:
     with opened(banner=False) as (store, settings), store.read() as connection:
         urgent = [*ownership.problems(store), *notices(connection, settings)]
         found = {**queries.status(connection), "notices": urgent}
+    _locate_reports([found["last_nightly_run"] or {}])
     if as_json:
         emit_json(found)
         return
@@ -109,6 +120,7 @@ def _listing(name: str, summary: str, *columns: str) -> None:
 
         most = None if every else limit + 1
         rows = _query(lambda connection: getattr(queries, f"list_{name}")(connection, most))
+        _locate_reports(rows)
         listing(rows if every else rows[:limit], columns, as_json=as_json)
         if not every and len(rows) > limit:
             errors.print(f"The newest {limit:,} are listed; --all lists all.", highlight=False)
@@ -199,7 +211,6 @@ def show(
 ) -> None:
     """Print everything recorded about a model, dataset version, batch or run."""
     from housing.store import queries
-    from housing.store.objects.pages import page_storage
 
     if lineage:
         _show_lineage(parse_id(id_, allowed="m")[1], as_json=as_json)
@@ -215,8 +226,7 @@ def show(
         "r": queries.show_run,
     }[letter]
     found = _query(lambda connection: question(connection, number))
-    if letter == "r" and found["report"]:  # it was recorded where it lay then, on that machine
-        found["report"] = page_storage(load_settings()).location(f"report-r{number}.html")
+    _locate_reports([found])
     if as_json:
         emit_json(found)
         return

@@ -217,5 +217,10 @@ def test_the_report_of_a_run_is_named_where_it_lies_now(
     with sqlite3.connect(home / "housing.db") as database:  # as another machine has recorded it
         database.execute("UPDATE runs SET report = '/srv/old/reports/report-r2.html' WHERE id = 2")
     monkeypatch.setenv("HOUSING_HOME", str(home))
-    found = as_json(housing, "show", "r2")
-    assert found["report"] == str(home / "reports" / "report-r2.html")
+    listed = as_json(housing, "runs", "--limit", "100")
+    of_status = as_json(housing, "status")["last_nightly_run"]
+    assert of_status["run"] == "r2"
+    for found in (as_json(housing, "show", "r2"), of_status, *listed):
+        if found["run"] == "r2":
+            assert found["report"] == str(home / "reports" / "report-r2.html")
+    assert "r2" in {run["run"] for run in listed}
