@@ -6,7 +6,7 @@ from typing import Any
 from benchmarks import results
 from benchmarks.markdown import table
 from housing.formatting import change as change_text
-from housing.formatting import percent
+from housing.formatting import group_in_words, percent
 
 
 def drift(figures: Mapping[str, Any]) -> str:
@@ -117,7 +117,7 @@ def coverage(figures: Mapping[str, Any]) -> str:
         possible = row["lower"] <= high and row["upper"] >= low
         rows.append(
             [
-                row["name"],
+                group_in_words(row["name"]),
                 f"{row['rows']:,}",
                 f"{percent(row['value'])} [{percent(row['lower'])}; {percent(row['upper'])}]",
                 percent(row["error"]),

@@ -1,6 +1,7 @@
 """Text form of figures: amounts, numbers, shares, changes, intervals, durations."""
 
 import math
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -51,6 +52,17 @@ def amount(value: float) -> str:
         text = value_text(value)
         return MINUS * text.startswith(MINUS) + symbol + text.removeprefix(MINUS)
     return f"{value_text(value)} {unit}".rstrip()
+
+
+_EDGE = r"-?\d[\d.]*(?:e[+-]\d+)?"
+_BINS = (("<=", "at most "), (">", "above "), (rf"({_EDGE})-", r"\1 to "))
+
+
+def group_in_words(name: str) -> str:
+    """The stored name of a group of rows in words: of "age <=10", "age at most 10"."""
+    for mark, words in _BINS:
+        name = re.sub(rf"(?<!\S){mark}(?={_EDGE}(?:,|$))", words, name)
+    return name
 
 
 def with_unit(label: str) -> str:

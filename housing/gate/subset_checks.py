@@ -14,6 +14,7 @@ from housing.formatting import (
     change,
     change_in_words,
     error_amount,
+    group_in_words,
     interval,
     percent,
     round_up_2_digits,
@@ -55,7 +56,8 @@ class Slices:
         worst = max(judged, key=lambda name: judged[name].effect)
         if beyond := [n for n, p in p_values.items() if p <= 1 - EVIDENCE_CONFIDENCE]:
             named = "; ".join(
-                f"{n} {short_percent(judged[n].effect)} higher on {judged[n].rows:,} rows"
+                f"{group_in_words(n)} {short_percent(judged[n].effect)} higher on "
+                f"{judged[n].rows:,} rows"
                 for n in sorted(beyond, key=lambda n: -judged[n].effect)
             )
             message = (
@@ -65,7 +67,7 @@ class Slices:
             return CheckResult(self.name, "failed", message, figures)
         message = (
             f"No evidence in {len(judged)} slices of an error more than "
-            f"{short_percent(policy.slice_margin, 2)} higher; the worst, {worst}: "
+            f"{short_percent(policy.slice_margin, 2)} higher; the worst, {group_in_words(worst)}: "
             f"{change_in_words(judged[worst].effect)} ({interval(judged[worst])}).{aside}"
         )
         return CheckResult(self.name, "passed", message, figures)
@@ -98,8 +100,8 @@ class Slices:
         found = judged[nearest]
         text = (
             f"It fails if an adjusted p-value is at or below {level:.2g}; the nearest is that of "
-            f"{nearest}, {p_values[nearest]:.2g} (change {change(found.effect)}, standard "
-            f"error {percent(found.se)} on {found.rows:,} rows)."
+            f"{group_in_words(nearest)}, {p_values[nearest]:.2g} (change {change(found.effect)}, "
+            f"standard error {percent(found.se)} on {found.rows:,} rows)."
         )
         rows = decision_rule.rows_to_show(found, policy.slice_margin, level / len(judged))
         return f"{text} {_shown_by(rows)}"

@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from housing import schema
-from housing.formatting import unbroken
+from housing.formatting import group_in_words, unbroken
 from housing.gate.evidence import CorrectedError
 from housing.problem import significant
 from housing.records import Interval, Metrics, UnseenPlaces
@@ -46,8 +46,7 @@ class SliceFigures:
         """Column and group, for Markdown."""
         field, name = CATALOGUE[self.column], self.name
         if self.column not in CATEGORIES:
-            name = re.sub(r"(?<=\d)-", " to ", name).replace("<=", "≤ ").replace(">", "> ")
-            name += f" ({field.unit})" if field.unit else ""
+            name = group_in_words(name) + (f" ({field.unit})" if field.unit else "")
         return f"{field.label} {name}".replace("<", "\\<")
 
 

@@ -1,7 +1,7 @@
 """The page of a dataset version: its columns, how they are related, its strata, what changed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from housing import formatting
-from housing.formatting import axis_labels, value_text
+from housing.formatting import axis_labels, group_in_words, value_text
 from housing.quality.description import Correlations, NumberFacts, StratumShare
 from housing.report.plot_style import (
     LOOK,
@@ -94,7 +94,9 @@ def render(data: DataPage) -> str:
         matrix=scatter_matrix(data.training, strongest(data.correlations)),
         grid=grid(data.correlations, [label(name) for name in data.correlations.names]),
         map=target_map(data.training),
-        strata_shown=data.strata[:STRATA_SHOWN],
+        strata_shown=[
+            replace(one, name=group_in_words(one.name)) for one in data.strata[:STRATA_SHOWN]
+        ],
         target=TARGET,
     )
 

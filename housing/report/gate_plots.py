@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from housing.formatting import axis_labels, change, change_labels, count, percent, share_labels
+from housing.formatting import (
+    axis_labels,
+    change,
+    change_labels,
+    count,
+    group_in_words,
+    percent,
+    share_labels,
+)
 from housing.gate import decision_rule
 from housing.gate.evidence import Evidence, HoldoutReuse
 from housing.gate.policy import GatePolicy
@@ -54,7 +62,7 @@ def forest_rows(evidence: Evidence, policy: GatePolicy) -> list[ForestRow]:
     )
     for part, margin, fewest in beside:
         if part is not None and part.comparison is not None and part.rows >= fewest:
-            rows.append((part.name, part.comparison, margin))
+            rows.append((group_in_words(part.name), part.comparison, margin))
     return rows
 
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from housing import formatting
-from housing.formatting import agreement, amount, axis_labels, value_text, with_unit
-from housing.problem import MINUS, Amount
+from housing.formatting import agreement, amount, axis_labels, group_in_words, value_text, with_unit
+from housing.problem import MINUS, Amount, Bins
 
 
 @pytest.mark.parametrize(
@@ -93,6 +93,30 @@ def test_a_parameter_is_named_in_words():
     names = ["model__max_leaf_nodes", "preprocess__geo__n_clusters", "model__regressor__model__C"]
     assert list(map(formatting.parameter_name, names)) == ["max leaf nodes", "geo n clusters", "C"]
     assert formatting.parameter_name("model") == "model"
+
+
+@pytest.mark.parametrize(
+    ("stored", "words"),
+    [
+        ("median income <=1.5", "median income at most 1.5"),
+        ("median income 1.5-3", "median income 1.5 to 3"),
+        ("median income >6", "median income above 6"),
+        ("depth -3--1.5", "depth -3 to -1.5"),
+        ("size 1e+06-2e+06", "size 1e+06 to 2e+06"),
+        ("age >10, kind <1H-2 OCEAN", "age above 10, kind <1H-2 OCEAN"),
+        ("kind 4-door", "kind 4-door"),
+        ("1.5-3", "1.5 to 3"),
+    ],
+)
+def test_groups_by_a_number_are_written_in_words(stored, words):
+    assert group_in_words(stored) == words
+
+
+@given(st.lists(st.floats(-1e9, 1e9), min_size=2, max_size=5, unique=True).map(sorted))
+def test_no_group_by_a_number_keeps_its_stored_form(edges):
+    for name in Bins("x", tuple(edges)).names():
+        words = group_in_words(f"x {name}")
+        assert any(word in words for word in (" at most ", " above ", " to ")), words
 
 
 def test_no_line_ends_between_a_minus_sign_and_its_symbol():

@@ -74,6 +74,17 @@ def test_a_p_value_on_the_limit_is_evidence(make_evidence, monkeypatch):
     assert RecentRows().run(make_evidence(recent=part(0.05)), policy).outcome == "failed"
 
 
+@pytest.mark.parametrize(("effect", "outcome"), [(-0.01, "passed"), (0.3, "failed")])
+def test_a_slice_by_a_number_is_named_in_words(make_evidence, effect, outcome):
+    evidence = make_evidence(slices=(part(effect, name="income <=1.5"),))
+    result = Slices().run(evidence, POLICY)
+    assert result.outcome == outcome
+    for text in (result.message, Slices().needs(evidence, POLICY)):
+        assert "income at most 1.5" in text
+        assert "<=" not in text
+    assert set(result.figures) == {"income <=1.5"}, "evidence keeps the stored name"
+
+
 def test_the_worst_slice_is_named_first(make_evidence):
     result = Slices().run(slices(make_evidence, 0.2, 0.4, 0.3), POLICY)
     assert [result.message.index(f"slice {i} {w}") for i, w in ((1, 40), (2, 30), (0, 20))] == (

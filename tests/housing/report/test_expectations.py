@@ -43,9 +43,9 @@ def test_a_group_by_a_number_has_its_unit():
     unit = schema.CATALOGUE[column].unit
     names = schema.TABLE.strata[0].names()
     labels = [replace(group("INLAND", 0.1, 0.02), column=column, name=n).label for n in names]
-    assert labels[0] == f"median income ≤ 1.5 ({unit})"
+    assert labels[0] == f"median income at most 1.5 ({unit})"
     assert labels[1] == f"median income 1.5 to 3 ({unit})"
-    assert labels[-1] == f"median income > 6 ({unit})"
+    assert labels[-1] == f"median income above 6 ({unit})"
 
 
 def test_no_groups_give_no_text():
