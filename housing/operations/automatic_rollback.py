@@ -19,7 +19,7 @@ from housing.evaluation.spatial_se import row_cells
 from housing.formatting import change
 from housing.inference.columns import columns_of_frame
 from housing.inference.loaded_model import LoadedModel, load
-from housing.keys import KEY_COLUMN
+from housing.keys import KEY_COLUMN, among
 from housing.monitoring.live_error import counted, exceeded_limit
 from housing.monitoring.options import ROLLBACK_CONFIDENCE
 from housing.monitoring.paired import FEWEST_ROWS, Paired, compared
@@ -118,7 +118,7 @@ def _why_not_better(
 ) -> tuple[str, str]:
     """Why the target is not better on rows new to both models, or ""; and the figures."""
     keys = rows[KEY_COLUMN].to_numpy(np.int64)
-    rows = rows[~np.isin(keys, known_to(store, target, keys))]
+    rows = rows[~among(keys, known_to(store, target, keys))]
     if len(rows) < FEWEST_ROWS:
         return "too few rows", (
             f"m{target} cannot be compared yet: {len(rows)} rows since the promotion were logged "

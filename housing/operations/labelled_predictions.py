@@ -18,7 +18,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from housing.keys import KEY_COLUMN, Keys
+from housing.keys import KEY_COLUMN, Keys, among
 from housing.problem import MARK
 from housing.schema import TARGET
 from housing.store.data import datasets, parts
@@ -206,12 +206,12 @@ def _without_known(store: Store, found: pd.DataFrame) -> pd.DataFrame:
         sources = _sources(connection, valid_batches(connection))
     first: dict[int, datetime] = {}
     for source, table in _tables(store, sources, labels=False):
-        for key in np.intersect1d(table[KEY_COLUMN].to_numpy(), wanted).tolist():
+        for key in wanted[among(wanted, table[KEY_COLUMN].to_numpy())].tolist():
             first[key] = min(first.get(key, source.recorded_at), source.recorded_at)
     fresh = np.array([first.get(k) == at for k, at in zip(wanted, found[LABELLED_AT], strict=True)])
     for model in found[MODEL].unique():
         of_model = (found[MODEL] == model).to_numpy()
-        fresh[of_model] &= ~np.isin(wanted[of_model], known_to(store, int(model), wanted))
+        fresh[of_model] &= ~among(wanted[of_model], known_to(store, int(model), wanted))
     return found[fresh].reset_index(drop=True)
 
 
@@ -224,15 +224,15 @@ def known_to(store: Store, model: int, wanted: Keys) -> Keys:
     return known_keys(store, found, wanted)
 
 
-def known_keys(store: Store, among: Sequence[Part], wanted: Keys) -> Keys:
+def known_keys(store: Store, searched: Sequence[Part], wanted: Keys) -> Keys:
     """Those of some keys that are in one of the parts."""
     found: Keys = np.zeros(0, dtype=np.int64)
-    for part in among:
-        missing = np.setdiff1d(wanted, found)
+    for part in searched:
+        missing = wanted[~among(wanted, found)]
         if not len(missing):
             break
         keys = parts.read(store, part, (KEY_COLUMN,))[KEY_COLUMN].to_numpy()
-        found = np.concatenate([found, np.intersect1d(keys, missing)])
+        found = np.concatenate([found, missing[among(missing, keys)]])
     return found
 
 

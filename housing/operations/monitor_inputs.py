@@ -13,7 +13,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from housing import schema
-from housing.keys import KEY_COLUMN, Keys
+from housing.keys import KEY_COLUMN, Keys, among
 from housing.operations import labelled_predictions
 from housing.store.data import datasets, parts
 from housing.store.data.near_duplicate_lookup import leaking_rows
@@ -131,7 +131,7 @@ def _new_keys(store: Store, new: Sequence[Part], before: Sequence[Part]) -> dict
     seen = labelled_predictions.known_keys(store, [*before], np.concatenate([*keys.values()]))
     found = {}
     for batch, own in keys.items():
-        found[batch] = np.setdiff1d(own, seen)
+        found[batch] = own[~among(own, seen)]
         seen = np.concatenate([seen, found[batch]])
     return found
 

@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 from pydantic import TypeAdapter
@@ -26,7 +25,7 @@ from housing.gate.measure import Competitors, ModelPredictions, RunFacts, TestRo
 from housing.gate.model_checks import BeatsBaseline
 from housing.inference.columns import columns_of_frame
 from housing.inference.fast_predictor import CHECKED_ROWS, checked_predictor, mean_of
-from housing.keys import KEY_COLUMN
+from housing.keys import KEY_COLUMN, among
 from housing.pipeline import evidence_context, label_file, training_evidence
 from housing.pipeline.run_context import RunContext
 from housing.pipeline.subprocess_check import PREFLIGHT_SECONDS, preflight
@@ -312,7 +311,7 @@ def assert_no_leakage(
     """
     rows = datasets.read(store, model.version, columns=()) if own is None else own
     keys = verified_training_keys(model, rows)
-    overlap = int(np.isin(keys, test_keys).sum())
+    overlap = int(among(keys, test_keys).sum())
     if overlap:
         raise LeakFound(
             model=f"m{model.id}", overlap=overlap, rows=len(keys), version=f"v{version}"

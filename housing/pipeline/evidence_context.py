@@ -14,7 +14,7 @@ from housing.evaluation.drift import measure_drift
 from housing.gate.evidence import ServingCosts
 from housing.inference.columns import columns_of_frame
 from housing.inference.fast_predictor import predictor
-from housing.keys import KEY_COLUMN
+from housing.keys import KEY_COLUMN, among
 from housing.records import DriftReport
 from housing.store.data import datasets, near_duplicate_lookup, parts
 from housing.store.data.segments import to_frame
@@ -77,7 +77,7 @@ def unused_test_rows(
         judged = judged.where(datasets.contains(version_batches, evaluations.c.version))
         query = sa.select(sa.distinct(version_batches.c.batch)).where(judged.exists())
         used = set(connection.execute(query).scalars())
-    fresh: Mask = np.isin(test[KEY_COLUMN], parts.keys_of(store, sorted(members - used)))
+    fresh = among(test[KEY_COLUMN].to_numpy(), parts.keys_of(store, sorted(members - used)))
     if fresh.any():
         lookup = near_duplicate_lookup.used_near_duplicates
         fresh[fresh] = ~store.query(lookup, fingerprints(test[fresh]), used)

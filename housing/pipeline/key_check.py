@@ -5,7 +5,7 @@ import pandas as pd
 
 from housing import schema
 from housing.formatting import percent
-from housing.keys import KEY_COLUMN, words_of
+from housing.keys import KEY_COLUMN, among, words_of
 from housing.store.data import datasets
 from housing.store.database import bulk
 from housing.store.database.engine import Store
@@ -26,7 +26,7 @@ def unknown_keys_at_known_locations(store: Store, accepted: pd.DataFrame) -> str
     if schema.LOCATION is None or len(accepted) < LEAST_ROWS:
         return ""
     keys = accepted[KEY_COLUMN].to_numpy()
-    new = ~np.isin(keys, store.query(bulk.known_sides, keys)[0])
+    new = ~among(keys, store.query(bulk.known_sides, keys)[0])
     if new.mean() < NEW_KEYS:
         return ""
     active = store.query(datasets.active)
@@ -47,7 +47,7 @@ def _share_at_known_locations(store: Store, version: int, accepted: pd.DataFrame
     words, compared = words_of(accepted, schema.COORDINATES), 0
     known = np.zeros(len(words), dtype=np.bool_)
     for batch in datasets.delivered(store, version, schema.COORDINATES):
-        known |= np.isin(words, words_of(batch, schema.COORDINATES))
+        known |= among(words, words_of(batch, schema.COORDINATES))
         compared += len(batch)
         if known.all() or compared >= MOST_ROWS:
             break

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from housing.array_types import Integers, Mask
+from housing.keys import among
 from housing.training.chance import CERTAIN, CHANCE, Frequencies
 from housing.training.fingerprints import (
     AGREEMENTS,
@@ -170,7 +170,7 @@ def _shared(hashes: Words, stored: Words) -> Integers:
     """Positions of rows whose hash another row or the index has too."""
     ordered = np.sort(hashes)
     twice = ordered[1:][ordered[1:] == ordered[:-1]]
-    return np.flatnonzero(np.isin(hashes, np.concatenate([twice, stored])))
+    return np.flatnonzero(among(hashes, np.concatenate([twice, stored])))
 
 
 def _joined(groups: list[_Groups], tied: list[Mask]) -> Ties:
@@ -231,8 +231,8 @@ def shared_hashes(test: Fingerprints, train: Fingerprints) -> Met:
     found = []
     for part in PARTS:
         ours, theirs = test.hashes[:, part], train.hashes[:, part]
-        in_train = pd.Series(theirs).isin(ours).to_numpy()  # a hash table: numpy would sort
-        found.append((np.isin(ours, theirs[in_train]), in_train))
+        in_train = among(theirs, ours)
+        found.append((among(ours, theirs[in_train]), in_train))
     return found
 
 
@@ -252,7 +252,7 @@ def near_duplicates_in_training(
             words_of(agreement, side.take(np.flatnonzero(chosen)))
             for side, chosen in ((test, in_test), (train, in_train))
         )
-        rows = rows[np.isin(ours, theirs)]
+        rows = rows[among(ours, theirs)]
         one = np.ones(len(rows), dtype=np.int64)  # of the group is counted
         expected = frequencies.expected(agreement, test.buckets[rows], one)
         found[rows[expected < CERTAIN]] = True

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from housing.keys import ids_of_keys, keyed_hash, keys_of_ids, keys_of_values, row_keys
+from housing.keys import (
+    among,
+    distinct,
+    ids_of_keys,
+    keyed_hash,
+    keys_of_ids,
+    keys_of_values,
+    row_keys,
+)
 from housing.schema import CATALOGUE, ID_COLUMN, KEY
 
 
@@ -124,3 +132,14 @@ def test_only_a_whole_key_stands_for_itself():
     near = pd.Series(["key:00000000000000ff", "key:ff", "KEY:00000000000000ff", "00000000000000ff"])
     assert keys_of_ids(near)[0] == 255
     assert 255 not in keys_of_ids(near)[1:]
+
+
+WORDS = st.lists(st.sampled_from([0, 1, 2**63 - 1]) | st.integers(0, 2**64 - 1), max_size=20)
+
+
+@given(words=WORDS, others=WORDS)
+def test_sets_of_words_are_those_of_numpy(words, others):
+    for kind in (np.uint64, np.int64):
+        ours, theirs = (np.array(some, dtype=np.uint64).view(kind) for some in (words, others))
+        assert distinct(ours).tolist() == np.unique(ours).tolist()
+        assert among(ours, theirs).tolist() == np.isin(ours, theirs).tolist()

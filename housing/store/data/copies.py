@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from housing.array_types import Mask
+from housing.keys import among
 from housing.records import DatasetVersion, QuarantineReason
 from housing.store.data import batches, datasets, near_duplicate_lookup, parts
 from housing.store.data.segments import to_frame
@@ -61,7 +62,7 @@ def reasons(
         hit = np.zeros(len(at), dtype=np.bool_)
         hit[equal[of == batch]] = True
         if batch in read:
-            hit |= np.isin(words, row_words(to_frame(read[batch])))
+            hit |= among(words, row_words(to_frame(read[batch])))
         if rows := int((hit & ~elsewhere).sum()):
             known_rows = f"{rows:,} of {len(frame):,} accepted rows are rows of b{batch}"
             message = f"kept-out rows: {known_rows}, which {state}"
@@ -146,7 +147,7 @@ def of(store: Store, connection: Connection, batch: int) -> tuple[Copy, ...]:
     later = parts.parts(connection, [b for b in basis if b > batch])
     for other, table in parts.each(store, later, VALUES):
         frame = to_frame(table)
-        hit = np.isin(row_words(frame), own)
+        hit = among(row_words(frame), own)
         if hit.any():
             others = [b for b in basis if b != other]
             known = _in(connection, frame[~hit], others).all()  # whether all other rows are known

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from housing.keys import keys_of_ids, mix
+from housing.keys import distinct, keys_of_ids, mix
 from housing.training.fingerprints import row_words
 
 _LANES = 4
@@ -43,7 +43,7 @@ def content_digest(frame: pd.DataFrame, side: npt.NDArray[np.bool_]) -> str:
     Keys do not count, values count at the resolution of the catalogue, and a row that occurs more
     than once on a side counts once: it adds no evidence.
     """
-    return _summed(np.unique(mix(row_words(frame) + side.astype(np.uint64))))
+    return _summed(distinct(mix(row_words(frame) + side.astype(np.uint64))))
 
 
 def _summed(state: npt.NDArray[np.uint64]) -> str:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from housing.array_types import Mask
-from housing.keys import KEY_COLUMN, Keys
+from housing.keys import KEY_COLUMN, Keys, among
 from housing.store.data import datasets
 from housing.store.data.parts import Part, read
 from housing.store.data.parts import parts as parts_of
@@ -61,14 +61,14 @@ class CurrentRows:
         with self.store.read() as connection:
             basis = datasets.basis(connection)
             parts = parts_of(connection, basis)
-            seen = np.isin(ours, bulk.known_sides(connection, ours)[0])
+            seen = among(ours, bulk.known_sides(connection, ours)[0])
         left, changed = np.ones(len(ours), dtype=np.bool_), np.zeros(len(ours), dtype=np.bool_)
         for part in reversed(parts):  # the newest row of a key counts
             wanted = left & seen if part.is_split else left
             if not wanted.any():
                 continue
             keys = self._keys(part)
-            hits = np.flatnonzero(np.isin(keys, ours[wanted]))
+            hits = np.flatnonzero(among(keys, ours[wanted]))
             hits = hits[~pd.Series(keys[hits]).duplicated(keep="last").to_numpy()]
             if len(hits):
                 rows, differ = self._differing(part, hits, frame)

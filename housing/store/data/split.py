@@ -12,7 +12,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from housing.keys import KEY_COLUMN
+from housing.keys import KEY_COLUMN, among
 from housing.schema import CATALOGUE
 from housing.store.data import near_duplicate_lookup
 from housing.store.data.segments import get_table, put_table, to_frame
@@ -76,7 +76,7 @@ def split_batch(store: Store, batch: int, rule: SplitRule) -> tuple[int, int]:
             return done.new_keys, done.known_keys
         ledger, sides = bulk.known_sides(connection, keys)
         recorded = pd.Series(sides, index=ledger).reindex(keys, fill_value=NEITHER).to_numpy()
-        rows = BatchRows(keys, stratum, np.isin(keys, ledger), recorded)
+        rows = BatchRows(keys, stratum, among(keys, ledger), recorded)
         known = near_duplicate_lookup.look_up(connection, prints)
         before = near_duplicate_lookup.frequencies(connection)
         tied, after = ties(prints, ~rows.known, known, before)

@@ -12,11 +12,14 @@ import numpy.typing as npt
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from housing.keys import Keys
+from housing.keys import Keys, distinct
 from housing.store.database.tables import split_sides
 from housing.training.fingerprints import Sides
 
 _CHUNK = 100_000
+_WANTED = 10_000
+"""Words of one query."""
+
 Integers = npt.NDArray[np.int64]
 
 
@@ -38,10 +41,11 @@ def known_sides(connection: Connection, keys: Keys) -> tuple[Keys, Sides]:
 
 
 LOOKUP = (
-    "SELECT w.word, {fields} FROM wanted_words w "
-    "CROSS JOIN {table} l "  # CROSS: SQLite then walks the wanted words, never the table
-    "WHERE l.generation = {generation:d} AND l.{column} = w.word"
+    "SELECT w.value, {fields} FROM {words} "
+    "CROSS JOIN {table} l "  # CROSS: SQLite then walks the words, never the table
+    "WHERE l.generation IN ({generations}) AND l.{column} = w.value"
 )
+_WORDS = {"sqlite": "json_each(?) w", "postgresql": "unnest(%s::bigint[]) w (value)"}
 
 
 def matching(
@@ -51,18 +55,20 @@ def matching(
 
     Shape (m, 1 + fields): the word, and the fields, which are SQL on the table as `l`.
     """
-    table = column.table.name
+    table, dialect = column.table.name, connection.dialect.name
     found = [np.empty((0, 1 + len(fields)), dtype=np.int64)]
-    generations = _generations(connection, table)
-    if generations:  # else it is the first table, which is large: nothing to look up
-        load_wanted(connection, wanted)
-        where = {"table": table, "column": column.name, "fields": ", ".join(fields)}
-        cursor = _cursor(connection)
-        for generation in generations:
-            cursor.execute(LOOKUP.format(generation=generation, **where))
-            while rows := cursor.fetchmany(_CHUNK):
-                found.append(np.array(rows, dtype=np.int64))
-        cursor.execute("DROP TABLE wanted_words")
+    generations = ", ".join(map(str, _generations(connection, table)))
+    words = distinct(wanted) if generations else wanted[:0]  # the first table may be large
+    query = LOOKUP.format(
+        fields=", ".join(fields), words=_WORDS[dialect],
+        table=table, generations=generations, column=column.name,
+    )  # fmt: skip
+    cursor = _cursor(connection)
+    for start in range(0, len(words), _WANTED):
+        part = words[start : start + _WANTED].tolist()
+        cursor.execute(query, (str(part) if dialect == "sqlite" else part,))
+        while rows := cursor.fetchmany(_CHUNK):
+            found.append(np.array(rows, dtype=np.int64))
     return np.concatenate(found)
 
 
@@ -75,12 +81,6 @@ def _generations(connection: Connection, table: str) -> list[int]:
         found.append(newest)
         cursor.execute(f"{step} WHERE generation > {newest:d}")
     return found
-
-
-def load_wanted(connection: Connection, words: Integers) -> None:
-    """The words that `LOOKUP` looks for, as a table that ends with the transaction."""
-    _cursor(connection).execute("CREATE TEMPORARY TABLE wanted_words (word BIGINT PRIMARY KEY)")
-    _insert(connection, "wanted_words (word)", np.unique(words))
 
 
 def insert(connection: Connection, table: sa.Table, *columns: npt.NDArray[Any]) -> None:

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from housing.errors import BlobMissing
-from housing.keys import KEY_COLUMN
+from housing.keys import KEY_COLUMN, among
 from housing.problem import MARK
 from housing.store.data.segments import put_frame
 from housing.store.database.engine import Store
@@ -86,7 +86,7 @@ def rows_of_keys(
                 raise
         return None
     file = pq.ParquetFile(io.BytesIO(data))
-    here = np.isin(file.read(columns=[KEY_COLUMN])[KEY_COLUMN].to_numpy(), keys)
+    here = among(file.read(columns=[KEY_COLUMN])[KEY_COLUMN].to_numpy(), keys)
     if not here.any():
         return None
     present = [c for c in columns if c in file.schema_arrow.names]
