@@ -36,9 +36,15 @@ from housing.settings import Settings
 from housing.store.data import datasets, near_duplicate_lookup, profiles
 from housing.store.data.segments import put_frame
 from housing.store.database.engine import Store
-from housing.store.database.tables import blobs, evaluations, models, utc_now
-from housing.store.models import approvals, artifacts, blocks, onnx_copies, promotion_log, registry
-from housing.store.objects.recording import record_blob
+from housing.store.models import (
+    approvals,
+    artifacts,
+    blocks,
+    onnx_copies,
+    promotion_log,
+    registry,
+    retention,
+)
 from housing.store.runs import runs
 from housing.training.fingerprints import fingerprints
 from housing.training.fit import predict_baselines
@@ -237,10 +243,8 @@ def _former(
     undone |= {line.blocked_model for line in lines}  # a rollback may undo several
     left_out = {champion, challenger, *undone}
     ids = [m for m in promotion_log.former_champions(connection) if m not in left_out]
-    kept = sa.select(models).join(blobs, blobs.c.digest == models.c.artifact)
-    rows = connection.execute(kept.where(models.c.id.in_(ids), blobs.c.pruned_at.is_(None)))
-    newest_first = sorted(rows, key=lambda row: ids.index(row.id))
-    return decision_rule.evenly_spaced(newest_first, at_most)
+    kept = decision_rule.evenly_spaced(retention.with_artifacts(connection, ids), at_most)
+    return [registry.model(connection, model) for model in kept]
 
 
 def _test_rows(test: pd.DataFrame, version: int, fresh: Mask | None) -> TestRows:
@@ -331,12 +335,8 @@ def _record(
         "evidence": TypeAdapter(Evidence).dump_python(evidence, mode="json"),
         "verdict": TypeAdapter(Verdict).dump_python(verdict, mode="json"),
         "outcome": verdict.outcome,
-        "created_at": utc_now(),
     }
-    with store.write() as connection:
-        values["predictions"] = record_blob(connection, blob, "predictions")
-        new = evaluations.insert().values(values).returning(evaluations)
-        return connection.execute(new).one()
+    return registry.record_evaluation(store, values, blob)
 
 
 def from_row(row: Row[Any], block_reason: str = "") -> JudgedEvaluation:

@@ -203,6 +203,17 @@ def evaluation(connection: Connection, id_: int) -> Row[Any]:
     return row_of(connection, "e", id_)
 
 
+def record_evaluation(store: Store, facts: Mapping[str, Any], predictions: Blob) -> Row[Any]:
+    """Record a verdict with its predictions, which must be durable. Returns its row."""
+    with store.write() as connection:
+        values = {
+            **facts,
+            "predictions": record_blob(connection, predictions, "predictions"),
+            "created_at": utc_now(),
+        }
+        return connection.execute(evaluations.insert().values(values).returning(evaluations)).one()
+
+
 def evaluation_of_run(connection: Connection, run: int) -> Row[Any] | None:
     """The evaluation of a run, or None."""
     query = sa.select(evaluations).where(evaluations.c.run == run).order_by(evaluations.c.id)
