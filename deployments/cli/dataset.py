@@ -103,6 +103,8 @@ def _print(data: "DataPage") -> None:
             name, percent(facts.missing), number(low), number(median), number(high),
             percent(facts.outliers), "" if related is None else signed(related),
         )  # fmt: skip
+    for name in data.without_values:
+        table.add_row(name, percent(1))
     console.print(table)
     if len(data.strata) > 1:
         _print_strata(data)

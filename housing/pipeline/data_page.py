@@ -44,6 +44,11 @@ def collect(store: Store, version: int, compared: int | None = None) -> DataPage
     test = frame[datasets.SIDE_COLUMN].to_numpy()
     names = {code: stratum_name(code) for code in set(strata_of.tolist())}
     training = datasets.training_rows(frame)
+    if training.empty:
+        raise NothingToTrainOn(
+            why=f"dataset v{version} has no training rows",
+            next_step="`housing ingest FILE` brings rows in.",
+        )
     numbers = _numbers(training)
     found = {name: describe(numbers[name], cap_of(name)) for name in map(str, numbers)}
     facts = {name: each for name, each in found.items() if each is not None}

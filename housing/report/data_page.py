@@ -74,6 +74,11 @@ class DataPage:
     changes: Sequence[ColumnChange] = ()
 
     @property
+    def without_values(self) -> Sequence[str]:
+        """Columns of which no training row has a value."""
+        return [name for name in map(str, self.training) if name not in self.facts]
+
+    @property
     def with_target(self) -> Mapping[str, float]:
         """Correlation of each column with the target, the strongest first."""
         return self.correlations.of(TARGET)
@@ -204,7 +209,8 @@ def as_json(data: DataPage) -> dict[str, Any]:
                 "histogram": {"edges": f.edges, "counts": f.counts, "beyond": f.beyond},
             }
             for name, f in data.facts.items()
-        },
+        }
+        | {name: {"unit": data.units[name], "missing": 1.0} for name in data.without_values},
         "categories": {name: dict(counts) for name, counts in data.categories.items()},
         "correlations": {
             name: {

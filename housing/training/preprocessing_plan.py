@@ -86,7 +86,8 @@ def output_columns(
         related = _correlations(features, labels[rows])
         faults, twice = _constant_or_twice(step, X, rows)
         if len(rows) >= FEWEST:
-            _refuse(who, step, faults | dict(_leaking(related, by_chance, len(rows))))
+            own = related | _where_given(step, X.iloc[rows], features, labels[rows])
+            _refuse(who, step, faults | dict(_leaking(own, by_chance, len(rows))))
         found += [
             OutputColumn(
                 who, name, unit_of(step, name), float(features[name].isna().mean()),
@@ -123,6 +124,19 @@ def _correlations(features: pd.DataFrame, y: Floats) -> dict[str, float]:
     scale = np.sqrt(np.square(deviations).sum(axis=0) * np.square(own).sum())
     found = own @ deviations / np.where(scale > 0, scale, np.inf)
     return dict(zip(map(str, features), found.tolist(), strict=True))
+
+
+def _where_given(step: Any, X: pd.DataFrame, features: pd.DataFrame, y: Floats) -> dict[str, float]:
+    """Rank correlation of each column with gaps, over the rows that have a value in the table.
+
+    Over all rows the filled gaps would hide a copy of the target.
+    """
+    found: dict[str, float] = {}
+    for name, column in own_columns(step).items():
+        given = X[list(column.inputs)].notna().all(axis=1).to_numpy()
+        if name in features and FEWEST <= given.sum() < len(X):
+            found |= _correlations(features.loc[given, [name]], y[given])
+    return found
 
 
 def own_columns(step: Any) -> dict[str, Derived]:

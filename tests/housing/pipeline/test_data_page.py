@@ -4,15 +4,16 @@ import re
 
 import pytest
 
-from housing.errors import StoreUnavailable
+from housing.errors import NothingToTrainOn, StoreUnavailable
 from housing.pipeline import data_page, ingest
 from housing.pipeline.data_page import collect
 from housing.pipeline.datasets import freeze, split
 from housing.pipeline.run_context import NightlyParameters, start_run
 from housing.report.data_page import as_json, render
-from housing.settings import Settings
+from housing.settings import Settings, SplitSettings
 from housing.store.data import datasets
 from housing.store.database.open import open_store
+from tests.fixtures import dataset_operations
 from tests.fixtures.run_without_prefect import plain_run
 from tests.fixtures.small_settings import landing_rows
 from tests.housing.conftest import Land
@@ -87,6 +88,19 @@ def test_a_page_that_cannot_be_made_costs_no_report(
     monkeypatch.setattr(data_page, "write", broken)
     land("a.csv", rows=400)
     assert plain_run().report is not None
+
+
+def test_a_version_with_test_rows_alone_is_refused_with_a_sentence(
+    small: Settings, land: Land
+) -> None:
+    land("a.csv", rows=400)
+    _version(small)
+    land("b.csv", rows=40, seed=1)
+    _version(small.model_copy(update={"split": SplitSettings(test_share=0.8)}))
+    with open_store(small) as store:
+        dataset_operations.withdraw(store, 1, reason="wrong unit")
+        with pytest.raises(NothingToTrainOn, match="dataset v3 has no training rows"):
+            collect(store, 3)
 
 
 def test_the_page_is_a_function_of_its_figures(small: Settings, land: Land) -> None:

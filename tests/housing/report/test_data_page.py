@@ -8,7 +8,7 @@ import pytest
 
 from housing import schema
 from housing.quality.description import correlations, describe
-from housing.report.data_page import DataPage, as_json, cap_of, render
+from housing.report.data_page import DataPage, as_json, cap_of, label, render
 from tests.fixtures.small_settings import landing_rows
 
 ROWS = landing_rows(0, 200)[list(schema.NUMBERS)]
@@ -36,4 +36,8 @@ def test_a_page_can_be_made_of(name: str) -> None:
     text = render(page)
     assert "SIMULATED" in text
     assert text.count("<svg") == len(facts) + 3  # a histogram each, scatter matrix, map, grid
-    assert set(as_json(page)["columns"]) == set(facts)
+    columns = as_json(page)["columns"]
+    assert set(columns) == set(rows)
+    without = [column for column, facts in columns.items() if facts["missing"] == 1]
+    assert set(without) == set(rows) - set(facts)
+    assert all(f'<th scope="row">{label(column)}</th>' in text for column in rows)

@@ -62,6 +62,14 @@ def test_a_constant_and_a_copy_of_the_target_are_refused(side, change, sentence)
     assert "To go on, " in message
 
 
+@pytest.mark.parametrize("family", ["boosting", "forest"])
+def test_a_copy_of_the_target_with_gaps_is_refused(side, family):
+    X, y = side
+    copy = np.where(np.arange(len(y)) % 10 == 0, np.nan, y / 100)
+    message = refused(X.assign(total_bedrooms=copy), y, names=(family,))
+    assert "bedrooms orders the districts as the target does" in message
+
+
 def test_a_group_that_is_refused_can_be_left_out(side):
     X, y = side
     X = X.assign(population=3 * X["households"])
