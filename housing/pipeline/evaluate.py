@@ -227,7 +227,7 @@ def _judged_before(
 def _estimates(settings: Settings, test: pd.DataFrame) -> tuple[Values | None, dict[str, str]]:
     """The estimates in use today for the test rows, or why the check that needs them has none."""
     try:
-        return label_file.estimates(settings, test[KEY_COLUMN].to_numpy()), {}
+        return label_file.estimates(settings, test), {}
     except FileUnreadable as error:
         return None, {BeatsBaseline.name: f"HOUSING_VALUE__ESTIMATES: {error}"}
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from housing.errors import FileUnreadable
 from housing.evaluation.spatial_se import Values
-from housing.keys import KEY_COLUMN, Keys, row_keys
+from housing.keys import KEY_COLUMN, row_keys
 from housing.pipeline.ingest import options
 from housing.quality.rejections import Quarantine, summary
 from housing.quality.rows import reject_duplicates
@@ -78,14 +78,24 @@ def estimates_digest(settings: Settings) -> str:
     return "" if path is None else fingerprint(path)[0]
 
 
-def estimates(settings: Settings, keys: Keys) -> Values | None:
-    """The estimate for each row with these keys (n,), NaN where there is none; None without a file.
+def estimates(settings: Settings, rows: pd.DataFrame) -> Values | None:
+    """The estimate for each labelled row (n,), NaN where there is none; None without a file.
 
-    FileUnreadable where the file cannot be read as a whole. A key with several estimates has none.
+    A key with several estimates has none. FileUnreadable where the file cannot be read as a whole,
+    most of its rows are rejected, or it holds the labels themselves.
     """
     path = settings.value.estimates
     if path is None:
         return None
-    found, _ = labels_of(path, options(settings).limits)
-    known: pd.Series = found.drop_duplicates().set_index(KEY_COLUMN)[LABEL]
-    return known.reindex(keys).to_numpy(dtype="float64")
+    stored, rejections = labels_of(path, options(settings).limits)
+    if (rejected := sum(each.rows for each in rejections)) > len(stored):
+        first = max(rejections, key=lambda each: each.rows)
+        why = f"{rejected:,} of its {rejected + len(stored):,} rows are rejected: {first.example}"
+        raise FileUnreadable(file=shown(path), why=why)
+    by_key: pd.Series = stored.drop_duplicates().set_index(KEY_COLUMN)[LABEL]
+    found = by_key.reindex(rows[KEY_COLUMN]).to_numpy(dtype="float64")
+    known = int((~np.isnan(found)).sum())
+    if known >= settings.gate.slice_min_rows and (found == rows[TARGET]).sum() == known:
+        why = f"its estimates are the labels of all {known:,} rows that it has in common with them"
+        raise FileUnreadable(file=shown(path), why=why)
+    return found

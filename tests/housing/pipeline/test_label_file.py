@@ -5,7 +5,7 @@ import pytest
 
 from housing import schema
 from housing.errors import FileUnreadable
-from housing.keys import row_keys
+from housing.keys import KEY_COLUMN, row_keys
 from housing.pipeline.evaluate import evaluation_key
 from housing.pipeline.label_file import estimates
 from housing.problems.california.simulated.scenarios import simulate
@@ -16,7 +16,8 @@ COLUMNS = [*schema.KEY, schema.TARGET]
 
 @pytest.fixture
 def rows():
-    return simulate(40, 3).drop_duplicates(list(schema.KEY))
+    found = simulate(80, 3).drop_duplicates(list(schema.KEY))
+    return found.assign(**{KEY_COLUMN: row_keys(found)})
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def test_each_row_gets_its_own_estimate_and_one_without_gets_none(rows, folder, 
     path = folder / "estimates.csv"
     rows[COLUMNS].iloc[::-2].to_csv(path, index=False)
     monkeypatch.setenv("HOUSING_VALUE__ESTIMATES", str(path))
-    found = estimates(load_settings(), row_keys(rows))
+    found = estimates(load_settings(), rows)
     known = ~np.isnan(found)
     assert known.sum() == len(rows.iloc[::-2])
     assert np.array_equal(found[known], rows[schema.TARGET].to_numpy()[known])
@@ -51,4 +52,19 @@ def test_a_verdict_is_of_the_estimates_in_the_file(rows, folder, monkeypatch):
 def test_a_file_that_is_not_there_is_named(rows, folder, monkeypatch):
     monkeypatch.setenv("HOUSING_VALUE__ESTIMATES", str(folder / "gone.csv"))
     with pytest.raises(FileUnreadable, match=r"gone\.csv: does not exist"):
-        estimates(load_settings(), row_keys(rows))
+        estimates(load_settings(), rows)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda price: price / 1_000, r"(\d+) of its \1 rows are rejected: .*median_house_value"),
+        (lambda price: price, r"its estimates are the labels of all \d+ rows"),
+    ],
+)
+def test_a_file_in_another_unit_or_of_the_labels_is_refused(rows, folder, monkeypatch, change, why):
+    path = folder / "estimates.csv"
+    rows[COLUMNS].assign(**{schema.TARGET: change(rows[schema.TARGET])}).to_csv(path, index=False)
+    monkeypatch.setenv("HOUSING_VALUE__ESTIMATES", str(path))
+    with pytest.raises(FileUnreadable, match=why):
+        estimates(load_settings(), rows)
