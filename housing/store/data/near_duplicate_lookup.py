@@ -41,6 +41,9 @@ from housing.training.near_duplicates import (
 LISTED = 64
 """Rows listed under one hash; further rows are found by their words."""
 
+_CHUNK = 1_000_000
+"""Entries that are put in order at a time: tens of millions at once would be gigabytes."""
+
 _FIELDS = ["l.number", "l.rest", "l.side", "l.batch"]
 
 
@@ -148,22 +151,29 @@ def append(
     again = again[fresh[again]]
     words, of = [words_of(SAME, rows.take(again))], [side[again]]
     rows, side = rows.take(new), side[new]
-    listed = [np.empty((4, 0), dtype=np.int64)]
+    listed = []
     for part in PARTS:
         number = _numbers(rows.hashes[:, part], known.hashes[known.part == part])
         fits, beside = (np.flatnonzero(chosen) for chosen in (number < LISTED, number >= LISTED))
         hashes, rest = (w[fits, part].view(np.int64) for w in (rows.hashes, rows.rest))
-        listed.append(np.stack([hashes, number[fits], rest, side[fits].astype(np.int64)]))
+        listed.append((hashes, number[fits], rest, side[fits]))
         for agreement in (a for a in AGREEMENTS if a.part == part and len(beside)):
             own = words_of(agreement, rows.take(beside))
             unknown = known.sides(agreement, own) & bits_of(side[beside]) == 0
             words.append(own[unknown])
             of.append(side[beside][unknown])
     listed.append(_as_listed(np.concatenate(words), np.concatenate(of), where[1]))
-    columns = np.concatenate(listed, axis=1)
-    hashes, number, rest, side = columns[:, np.argsort(columns[0])]  # builds the index faster
-    generation, batch = (np.full(len(hashes), n) for n in where)
-    bulk.insert(connection, near_duplicate_index, generation, hashes, number, rest, side, batch)
+    _insert(connection, where, [np.concatenate(column) for column in zip(*listed, strict=True)])
+
+
+def _insert(connection: Connection, where: tuple[int, int], columns: list[np.ndarray]) -> None:
+    """Append entries to the index, in ascending order of their hashes: the quickest to insert."""
+    order = np.argsort(columns[0])
+    generation, batch = (np.broadcast_to(n, _CHUNK) for n in where)
+    for start in range(0, len(order), _CHUNK):
+        own = order[start : start + _CHUNK]
+        some = [generation[: len(own)], *(column[own] for column in columns), batch[: len(own)]]
+        bulk.insert(connection, near_duplicate_index, *some)
 
 
 def _new_and_again(
@@ -181,11 +191,14 @@ def _new_and_again(
     return first[new], first[~new]
 
 
-def _as_listed(words: Words, side: Sides, batch: int) -> bulk.Integers:
-    """Words as columns of the index; the number encodes batch and side."""
-    number = -bits_of(side) - 8 * batch
-    columns = [words.view(np.int64), number, np.zeros_like(number), side.astype(np.int64)]
-    return np.unique(np.stack(columns), axis=1)
+def _as_listed(
+    words: Words, side: Sides, batch: int
+) -> tuple[bulk.Integers, bulk.Integers, bulk.Integers, Sides]:
+    """Words as columns of the index, once with each side; the number encodes batch and side."""
+    found = pd.DataFrame({"word": words.view(np.int64), "side": side}).drop_duplicates()
+    words_once, side = found["word"].to_numpy(), found["side"].to_numpy()
+    number = -bits_of(side).astype(np.int64) - 8 * batch
+    return words_once, number, np.zeros_like(number), side
 
 
 def _numbers(hashes: Words, known: Words) -> bulk.Integers:

@@ -81,6 +81,7 @@ def split_batch(store: Store, batch: int, rule: SplitRule) -> tuple[int, int]:
         before = near_duplicate_lookup.frequencies(connection)
         tied, after = ties(prints, ~rows.known, known, before)
         side = split_rows(rows, tied, _seen(connection, stratum), rule)
+        prints = prints.take(np.argsort(keys))  # by key: the order of rows does not matter
         _remember(connection, batch, rows, side, (prints, known))
         near_duplicate_lookup.record_frequencies(connection, after)
         _record_part(store, connection, batch, rows, side)
@@ -94,14 +95,13 @@ def _remember(
     side: Sides,
     looked_up: tuple[Fingerprints, IndexedRows],
 ) -> None:
-    """Append new keys to the ledger, and to the index what their rows agree in."""
+    """Append new keys to the ledger, and to the index what their rows, by key, agree in."""
     new_keys, all_rows = _recorded(connection)
     new = ~rows.known
     bulk.insert_sides(connection, new_keys // GENERATION_KEYS, rows.keys[new], side[new])
-    by_key = np.argsort(rows.keys)  # so that the order of rows does not matter
-    prints, known = looked_up
-    where, new = (all_rows // GENERATION_ROWS, batch), new[by_key]
-    near_duplicate_lookup.append(connection, where, prints.take(by_key), side[by_key], known, new)
+    by_key, (prints, known) = np.argsort(rows.keys), looked_up
+    where = all_rows // GENERATION_ROWS, batch
+    near_duplicate_lookup.append(connection, where, prints, side[by_key], known, new[by_key])
 
 
 def _record_part(
