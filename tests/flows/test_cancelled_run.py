@@ -61,7 +61,7 @@ def test_a_cancelled_run_promotes_nothing(
         row = connection.execute(sa.select(runs).order_by(runs.c.id.desc())).first()
         holder = lease.holder(connection)
     assert row is not None
-    assert (row.status, "interrupted" in row.error) == ("cancelled", True)
+    assert (row.status, "stopped by a signal" in row.error) == ("cancelled", True)
     assert holder is not None
     assert not holder.held
     assert nightly(return_state=True).name == "Promoted"
