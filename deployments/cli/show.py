@@ -40,7 +40,7 @@ def _query(question: "Callable[[Connection], Any]") -> Any:
 
 
 def _locate_reports(rows: list[dict[str, Any]]) -> None:
-    """Reports of runs where they lie now: each was recorded where it lay then, on that machine."""
+    """Write where the reports are stored now; a row has the path of the machine of its run."""
     from housing.store.objects.pages import page_storage
 
     pages = page_storage(load_settings())

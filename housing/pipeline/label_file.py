@@ -96,6 +96,6 @@ def estimates(settings: Settings, rows: pd.DataFrame) -> Values | None:
     found = by_key.reindex(rows[KEY_COLUMN]).to_numpy(dtype="float64")
     known = int((~np.isnan(found)).sum())
     if known >= settings.gate.slice_min_rows and (found == rows[TARGET]).sum() == known:
-        why = f"its estimates are the labels of all {known:,} rows that it has in common with them"
+        why = f"its estimates of {known:,} test rows are all equal to their labels"
         raise FileUnreadable(file=shown(path), why=why)
     return found

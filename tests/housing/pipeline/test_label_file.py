@@ -59,7 +59,7 @@ def test_a_file_that_is_not_there_is_named(rows, folder, monkeypatch):
     ("change", "why"),
     [
         (lambda price: price / 1_000, r"(\d+) of its \1 rows are rejected: .*median_house_value"),
-        (lambda price: price, r"its estimates are the labels of all \d+ rows"),
+        (lambda price: price, r"its estimates of \d+ test rows are all equal to their labels"),
     ],
 )
 def test_a_file_in_another_unit_or_of_the_labels_is_refused(rows, folder, monkeypatch, change, why):
