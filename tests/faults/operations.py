@@ -59,7 +59,7 @@ def verify() -> None:
     with open_store(settings) as store:
         listed = [row["backup"] for row in backups.listing(store)]
         for snapshot in listed:
-            found = backups.verify(store, settings, snapshot)
+            found = backups.verify(store, snapshot)
             if not found.good:
                 raise Corrupt(what=snapshot, why="; ".join(found.problems))
 
